@@ -1,0 +1,368 @@
+"""The sandbox's gateway: the routes of the ALCF inference gateway, answered as recorded."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+from starlette.applications import Starlette
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from . import clusters as catalog
+from . import envelopes, responder, streaming
+from .clusters import Cluster, Model
+from .door import TOO_MANY, Door
+from .envelopes import DONE, JSON, Refused, reply
+from .scenarios import Scenario
+from .settings import Settings
+from .upstream import Upstream
+from .validation import validate
+
+BODY_LIMIT = 2_621_440  # bytes: 2.5 MiB
+UPSTREAM_URL = "http://upstream.invalid/v1/chat/completions"
+KNOWN_ROUTES = ("chat/completions", "completions", "embeddings", "responses", "messages")
+REFUSED_CHATS = {
+    "rate_limited": TOO_MANY,
+    "tokens_per_minute": envelopes.error(
+        429,
+        "too_many_requests",
+        "Tokens/minute limit exceeded",
+        global_model_usage=131,
+        user_model_usage=131,
+    ),
+}
+
+
+class Gateway:
+    """The gateway as an ASGI application. `on_disconnect` is called when a client leaves in the
+    middle of a stream."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        door: Door,
+        clusters: tuple[Cluster, ...],
+        upstream: Upstream | None,
+        on_disconnect: Callable[[], None],
+    ) -> None:
+        self._settings = settings
+        self._door = door
+        self._clusters = clusters
+        self._upstream = upstream
+        self._on_disconnect = on_disconnect
+        self._since = time.time()
+        self._app = self._routes()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        session = Headers(scope=scope).get("x-alcf-session-id", "")
+        answer: Callable[[Scope, Receive, Send], Awaitable[None]] = self._app
+        if self._scenario.html:
+            answer = envelopes.page(502, envelopes.BAD_GATEWAY_PAGE)
+        elif len(session) > 128 or not all("!" <= character <= "~" for character in session):
+            text = "X-ALCF-Session-ID must contain at most 128 visible ASCII bytes"
+            answer = Response(json.dumps({"detail": text}), 400, media_type="application/json")
+        await answer(scope, receive, send)
+
+    @property
+    def _scenario(self) -> Scenario:
+        return self._settings.behaviour
+
+    def _routes(self) -> Starlette:
+        root = "/resource_server"
+        app = Starlette(
+            routes=[
+                Route(f"{root}/health", self._health),
+                Route(f"{root}/status", self._status),
+                Route(f"{root}/whoami", self._whoami),
+                Route(f"{root}/list-endpoints", self._list_endpoints),
+                Route(f"{root}/{{cluster}}/jobs", self._jobs),
+                Route(f"{root}/{{cluster}}/models", self._models),
+                *(
+                    Route(
+                        f"{root}/{{cluster}}/{{framework}}/v1/{route}",
+                        self._prompt(route),
+                        methods=["POST"],
+                    )
+                    for route in KNOWN_ROUTES
+                ),
+            ],
+            exception_handlers={
+                Refused: _refused,
+                HTTPException: _no_route,
+                Exception: _internal_error,
+            },
+        )
+        # The gateway has no such redirect: a trailing slash is a 404.
+        app.router.redirect_slashes = False
+        return app
+
+    def _cluster(self, name: str) -> Cluster:
+        found = next((cluster for cluster in self._clusters if cluster.name == name), None)
+        if found is None:
+            text = f"The requested cluster '{name}' does not exist."
+            raise Refused(envelopes.error(404, "cluster_not_found", text))
+        return found.starting() if self._scenario.cold and self._is_first(found) else found
+
+    def _is_first(self, cluster: Cluster) -> bool:
+        return cluster.name == self._clusters[0].name
+
+    def _is_last(self, cluster: Cluster) -> bool:
+        return cluster.name == self._clusters[-1].name
+
+    def _check_group(self, cluster: Cluster) -> None:
+        if self._scenario.restricted and self._is_last(cluster):
+            text = "Permission denied due to Globus Group restrictions."
+            raise Refused(envelopes.unauthorized(text))
+
+    def _check_status_page(self, cluster: Cluster) -> None:
+        """A direct endpoint needs its status page for jobs and for prompts."""
+        if self._scenario.jobs == "unreadable" and self._is_last(cluster):
+            url = f"http://upstream.invalid/status/{cluster.name}"
+            text = (
+                f"Unexpected error calling '{url}': Server error '500 Internal Server Error' for "
+                f"url '{url}'\nFor more information check: "
+                "https://developer.mozilla.org/en-US/docs/Web/HTTP/Status/500"
+            )
+            raise Refused(envelopes.error(500, "failed_to_get_cluster_jobs", text))
+
+    async def _health(self, request: Request) -> Response:
+        return reply({"status": "ok"})
+
+    async def _status(self, request: Request) -> Response:
+        down = self._scenario.maintenance
+        return reply({c.name: not (down and self._is_first(c)) for c in self._clusters})
+
+    async def _whoami(self, request: Request) -> Response:
+        identity = self._door.admit(request).identity
+        return reply(
+            {
+                "id": identity.sub,
+                "name": identity.name,
+                "username": identity.username,
+                "user_group_uuids": [],
+                "idp_id": "0dcf5063-bffd-40f7-b403-24f97e32fa47",
+                "idp_name": identity.idp,
+                "auth_service": "globus",
+            }
+        )
+
+    async def _list_endpoints(self, request: Request) -> Response:
+        self._door.admit(request)
+        return reply(catalog.list_endpoints(self._clusters))
+
+    async def _jobs(self, request: Request) -> Response:
+        self._door.admit(request)
+        cluster = self._cluster(request.path_params["cluster"])
+        self._check_group(cluster)
+        if self._scenario.jobs == "unreadable" and cluster.kind == "compute":
+            if self._is_last(cluster):
+                text = f"Error: Endpoint {cluster.name}/jobs is offline."
+                raise Refused(envelopes.error(500, "internal_endpoint_error", text))
+        else:
+            self._check_status_page(cluster)
+        if self._is_first(cluster) and self._scenario.maintenance:
+            return reply(catalog.maintenance_jobs(cluster))
+        if self._is_first(cluster) and self._scenario.jobs == "empty":
+            return reply(catalog.no_jobs(cluster))
+        return reply(catalog.jobs(cluster, self._since))
+
+    async def _models(self, request: Request) -> Response:
+        self._door.admit(request)
+        cluster = self._cluster(request.path_params["cluster"])
+        wanted = request.query_params.get("model_id")
+        models = cluster.models
+        if wanted is not None:
+            found = cluster.model(wanted)
+            if found is None:
+                text = f"{wanted} model not found on cluster {cluster.name}."
+                raise Refused(envelopes.error(404, "endpoint_not_found", text))
+            models = (found,)
+        return reply(catalog.list_models(cluster, models))
+
+    def _prompt(self, route: str) -> Callable[[Request], Awaitable[Response]]:
+        async def endpoint(request: Request) -> Response:
+            self._door.admit(request)
+            body = _read(await request.body())
+            if route in ("responses", "messages"):  # known to the gateway, offered by no cluster
+                self._target(request, route, str(body.get("model")))
+            body, refusal = validate(self._settings.validator, route, body)
+            if refusal is not None:
+                raise Refused(refusal)
+            cluster, model = self._target(request, route, body["model"])
+            return self._answer(route, body, cluster, model)
+
+        return endpoint
+
+    def _target(self, request: Request, route: str, name: str) -> tuple[Cluster, Model]:
+        """The cluster and model of a prompt, after the checks in the order of the gateway."""
+        cluster = self._cluster(request.path_params["cluster"])
+        if self._scenario.maintenance and self._is_first(cluster):
+            text = f"Cluster {cluster.name} is under maintenance until Monday 5 pm CT."
+            raise Refused(envelopes.error(503, "cluster_under_maintenance", text))
+        framework = request.path_params["framework"]
+        if framework != cluster.framework:
+            text = f"framework {framework} not available on cluster {cluster.name}."
+            raise Refused(envelopes.error(400, "unsupported_framework", text))
+        if route not in cluster.routes:
+            text = f"'{route}' not available on cluster '{cluster.name}'"
+            raise Refused(envelopes.error(400, "unsupported_endpoint", text))
+        model = cluster.model(name)
+        if model is None:
+            text = f"The requested endpoint '{cluster.endpoint(name)}' does not exist."
+            raise Refused(envelopes.error(404, "endpoint_not_found", text))
+        self._check_group(cluster)
+        if self._scenario.chat in REFUSED_CHATS:
+            raise Refused(REFUSED_CHATS[self._scenario.chat])
+        if cluster.kind == "direct":
+            self._check_status_page(cluster)
+        return cluster, model
+
+    def _answer(self, route: str, body: JSON, cluster: Cluster, model: Model) -> Response:
+        stream = body.get("stream") is True
+        if not model.live:
+            return self._not_live(cluster, model, stream)
+        complaint = responder.complaint(route, model, body)
+        if complaint is not None:
+            return self._failure(cluster, model, 400, complaint, stream)
+        if route == "embeddings":
+            return reply(responder.embed(body, model))
+        scripted = self._settings.answer is not None or self._scenario.stream != "whole"
+        if self._upstream is not None and route == "chat/completions" and not scripted:
+            return self._forward(self._upstream, body, cluster, model, stream)
+        answer = responder.compose(body, model, cluster, self._settings)
+        if stream:
+            return self._stream(route, body, cluster, answer)
+        return self._complete(route, body, cluster, model, answer)
+
+    def _not_live(self, cluster: Cluster, model: Model, stream: bool) -> Response:
+        code = "internal_endpoint_error"
+        if cluster.kind == "direct":
+            text = f"'{model.name}' is not currently live on {cluster.name.capitalize()}."
+            return envelopes.error(503, code, text).response()
+        endpoint = cluster.endpoint(model.name)
+        if endpoint in self._settings.loading:
+            text = f"Error: Endpoint {endpoint} online but not ready to receive tasks. "
+            return envelopes.error(503, code, text + "Please try again later.").response()
+        self._settings.loading.add(endpoint)
+        silence = self._settings.cold_seconds
+        if stream:
+            events = [envelopes.event(envelopes.STREAMING_TIMEOUT), DONE]
+            return self._events(streaming.bursts(events, self._settings, silence=silence))
+
+        async def give_up() -> Response:
+            await asyncio.sleep(silence)
+            return envelopes.error(408, code, "Error: TimeoutError with result().").response()
+
+        return streaming.LateResponse(give_up)
+
+    def _failure(
+        self, cluster: Cluster, model: Model, status: int, body: bytes, stream: bool
+    ) -> Response:
+        if not stream:
+            return envelopes.endpoint_error(cluster.kind, status, body).response()
+        failed = envelopes.endpoint_error_event(cluster.kind, model.name, UPSTREAM_URL, body)
+        return self._events(streaming.bursts([failed, DONE], self._settings))
+
+    def _forward(
+        self, upstream: Upstream, body: JSON, cluster: Cluster, model: Model, stream: bool
+    ) -> Response:
+        outbound = {**body, "model": model.name}
+        if stream:
+            return self._events(upstream.stream(outbound, cluster, model.name))
+        return streaming.LateResponse(lambda: upstream.complete(outbound, cluster, model.name))
+
+    def _stream(
+        self, route: str, body: JSON, cluster: Cluster, answer: responder.Answer
+    ) -> Response:
+        options = body.get("stream_options")
+        usage = isinstance(options, dict) and options.get("include_usage") is True
+        opening, middle = answer.opening(route), answer.middle(route)
+        half = opening + middle[: max(1, len(middle) // 2)]
+        reason = json.dumps(envelopes.ENGINE_FAILURE).encode()
+        failed = envelopes.endpoint_error_event(cluster.kind, answer.model, UPSTREAM_URL, reason)
+        events = {
+            "whole": [*opening, *middle, *answer.closing(route, usage)],
+            "cut": half,
+            "unfinished": [*half, DONE],
+            "error": [*half, failed, DONE],
+            "error_first": [failed, DONE],
+        }[self._scenario.stream]
+        return self._events(
+            streaming.bursts(
+                events,
+                self._settings,
+                silence=self._scenario.first_token_seconds,
+                cut=self._scenario.stream == "cut",
+            )
+        )
+
+    def _complete(
+        self, route: str, body: JSON, cluster: Cluster, model: Model, answer: responder.Answer
+    ) -> Response:
+        if self._scenario.stream in ("error", "error_first"):
+            reason = json.dumps(envelopes.ENGINE_FAILURE).encode()
+            return self._failure(cluster, model, 500, reason, False)
+        choices = body.get("n")
+        whole = reply(
+            answer.completion(
+                route,
+                choices if isinstance(choices, int) and 1 <= choices <= 128 else 1,
+                measured=cluster.kind == "compute",
+                finished=self._scenario.stream != "unfinished",
+            )
+        )
+        if self._scenario.stream == "cut":
+            return streaming.CutResponse(whole.body, headers=dict(whole.headers))
+        silence = self._scenario.first_token_seconds
+
+        async def late() -> Response:
+            await asyncio.sleep(silence)
+            return whole
+
+        return streaming.LateResponse(late) if silence else whole
+
+    def _events(self, bursts: AsyncIterator[str]) -> Response:
+        return streaming.EventStream(bursts, self._on_disconnect)
+
+
+def _read(raw: bytes) -> JSON:
+    """The body of a prompt, or the refusals of the framework under the gateway."""
+    if len(raw) > BODY_LIMIT:
+        raise Refused(envelopes.internal_error())
+    place = {"loc": ["body", "payload"]}
+    if not raw:
+        missing = {"type": "missing", **place, "msg": "Field required"}
+        raise Refused(envelopes.detail(422, [missing]))
+    try:
+        body = json.loads(raw)
+    except ValueError:
+        raise Refused(envelopes.detail(400, "Cannot parse request body")) from None
+    if not isinstance(body, dict):
+        wrong = {"type": "dict_type", **place, "msg": "Input should be a valid dictionary"}
+        raise Refused(envelopes.detail(422, [wrong]))
+    return body
+
+
+async def _refused(request: Request, reason: Exception) -> Response:
+    return reason.refusal.response() if isinstance(reason, Refused) else _unexpected()
+
+
+async def _no_route(request: Request, reason: Exception) -> Response:
+    if isinstance(reason, HTTPException) and reason.status_code == 405:
+        return envelopes.page(405, "Method not allowed")
+    return envelopes.page(404, envelopes.NOT_FOUND_PAGE)
+
+
+async def _internal_error(request: Request, reason: Exception) -> Response:
+    return _unexpected()
+
+
+def _unexpected() -> Response:
+    return envelopes.internal_error().response()

@@ -1,0 +1,119 @@
+"""Scenarios: what the sandbox does differently under each name, as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+HIGH_ASSURANCE_TIMEOUT = (
+    "Error: Permission denied from internal policies. This is likely due to a high-assurance "
+    "timeout. Please logout by visiting https://app.globus.org/logout, and re-authenticate with "
+    "the following command: 'python3 inference_auth_token.py authenticate --force'. Make sure you "
+    "authenticate with an authorized identity provider: anl.gov, alcf.anl.gov."
+)
+WRONG_IDENTITY_PROVIDER = (
+    "Error: Permission denied. Must authenticate with anl.gov, alcf.anl.gov. Currently "
+    "authenticated as Unknown (no active session found). If you are passing an access token "
+    "directly to this API, please logout from Globus by visiting https://app.globus.org/logout "
+    "and re-authenticate with the following command: 'python3 inference_auth_token.py "
+    "authenticate --force'."
+)
+NOT_ACTIVE = "Token is either not active or invalid"
+GLOBUS_OUTAGE = "Could not introspect the access token: Globus Auth did not answer."
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """How the sandbox departs from a healthy gateway. Times are in seconds.
+
+    `refuse` says which access tokens the gateway refuses with `refusal`: "none", "login" (minted
+    by a login, not by a refresh), "stale" (whose login did not carry prompt=login) or "all".
+    `jobs` is "whole", "empty" (first cluster) or "unreadable" (last cluster); `chat` is "whole",
+    "rate_limited" or "tokens_per_minute"; `stream` is "whole", "cut", "unfinished", "error" or
+    "error_first".
+    """
+
+    description: str
+    refuse: str = "none"
+    refusal: str = NOT_ACTIVE
+    cold: bool = False
+    restricted: bool = False
+    maintenance: bool = False
+    jobs: str = "whole"
+    chat: str = "whole"
+    stream: str = "whole"
+    html: bool = False
+    first_token_seconds: float = 0.0
+    pace: float | None = None
+    gateway_grant: bool = True
+    token_seconds: int | None = None
+    validation: str | None = None
+
+
+TABLE: Mapping[str, Scenario] = MappingProxyType(
+    {
+        "default": Scenario("Everything works; some models are running, some are not."),
+        "cold_model": Scenario("Every model of the first cluster is still starting.", cold=True),
+        "expired_token": Scenario(
+            "The gateway refuses access tokens from a login; refreshed ones work.", refuse="login"
+        ),
+        "policy_timeout": Scenario(
+            "The gateway wants a fresh authentication: a login with prompt=login.",
+            refuse="stale",
+            refusal=HIGH_ASSURANCE_TIMEOUT,
+        ),
+        "wrong_identity_provider": Scenario(
+            "The gateway accepts no session: another identity provider is required.",
+            refuse="all",
+            refusal=WRONG_IDENTITY_PROVIDER,
+        ),
+        "group_restricted": Scenario(
+            "The last cluster is reserved for a Globus group.", restricted=True
+        ),
+        "globus_outage": Scenario(
+            "The gateway cannot reach Globus to check tokens.", refuse="all", refusal=GLOBUS_OUTAGE
+        ),
+        "maintenance": Scenario("The first cluster is under maintenance.", maintenance=True),
+        "jobs_unreadable": Scenario(
+            "The status page of the last cluster fails, for jobs and for chat.", jobs="unreadable"
+        ),
+        "jobs_empty": Scenario(
+            "The first cluster lists no jobs although its models run.", jobs="empty"
+        ),
+        "rate_limited": Scenario(
+            "Every prompt is refused: too many requests.", chat="rate_limited"
+        ),
+        "tokens_per_minute": Scenario(
+            "Every prompt is refused: tokens per minute are used up.", chat="tokens_per_minute"
+        ),
+        "cut_mid_stream": Scenario("The connection dies in the middle of an answer.", stream="cut"),
+        "silent_truncation": Scenario(
+            "Answers end with [DONE] but without a finish_reason.", stream="unfinished"
+        ),
+        "error_in_stream": Scenario(
+            "An error follows the first half of an answer.", stream="error"
+        ),
+        "error_before_text": Scenario(
+            "An error comes in place of an answer, under status 200.", stream="error_first"
+        ),
+        "html_error": Scenario("A proxy answers everything with an HTML page, 502.", html=True),
+        "slow": Scenario(
+            "One second of silence before the first token, then slow tokens.",
+            first_token_seconds=1.0,
+            pace=0.1,
+        ),
+        "no_gateway_grant": Scenario(
+            "Globus grants everything but the gateway.", gateway_grant=False
+        ),
+        "short_tokens": Scenario("Access tokens live for five seconds.", token_seconds=5),
+        "strict": Scenario(
+            "The gateway refuses fields it does not know, as before August 2026.",
+            validation="strict",
+        ),
+    }
+)
+
+SCENARIOS: Mapping[str, str] = MappingProxyType(
+    {name: scenario.description for name, scenario in TABLE.items()}
+)

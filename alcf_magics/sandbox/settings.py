@@ -1,0 +1,73 @@
+"""Settings of a sandbox that may change while it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .scenarios import TABLE, Scenario
+from .tokens import Identity
+
+Script = str | Sequence[str]
+VALIDATIONS = ("current", "strict")
+
+
+class Settings:
+    """What the two servers look up at every request, so that a change counts at once."""
+
+    def __init__(
+        self,
+        scenario: str,
+        *,
+        validation: str,
+        pace: float,
+        token_seconds: int,
+        answer: Script | None,
+    ) -> None:
+        if validation not in VALIDATIONS:
+            raise ValueError(
+                f"There is no validation {validation!r}; known: {', '.join(VALIDATIONS)}."
+            )
+        #: Endpoints of the first cluster which a prompt has woken: they answer 503 from then on.
+        self.loading: set[str] = set()
+        self.scenario = scenario
+        #: Which validator refuses request fields: "current" or "strict".
+        self.validation = validation
+        #: None (the built-in answer), a text, or exactly these content deltas.
+        self.answer = answer
+        #: None, a text or exactly these reasoning deltas, sent before the content.
+        self.reasoning: Script | None = None
+        #: Seconds between two bursts of events, and events in one burst.
+        self.pace = pace
+        self.burst = 20
+        #: Seconds of silence before a cold model's error; 30 at the real gateway.
+        self.cold_seconds = 0.3
+        #: Requests in one second that one token may send.
+        self.requests_per_second = 10
+        #: Lifetime of access tokens in seconds.
+        self.token_seconds = token_seconds
+        #: Who logs in.
+        self.identity = Identity()
+        #: Whether answers to a refresh leave the refresh token out, as OAuth allows.
+        self.omit_refresh_token = False
+
+    @property
+    def scenario(self) -> str:
+        """The name of the scenario being played. ValueError for a name that is not known."""
+        return self._scenario
+
+    @scenario.setter
+    def scenario(self, name: str) -> None:
+        if name not in TABLE:
+            raise ValueError(f"There is no scenario {name!r}; known: {', '.join(TABLE)}.")
+        self._scenario = name
+        self.loading.clear()
+
+    @property
+    def behaviour(self) -> Scenario:
+        """What the scenario of the moment does."""
+        return TABLE[self._scenario]
+
+    @property
+    def validator(self) -> str:
+        """The validator in force: the scenario's, else the one set."""
+        return self.behaviour.validation or self.validation
