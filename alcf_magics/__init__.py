@@ -1,0 +1,56 @@
+"""IPython magics for the ALCF inference service.
+
+In a notebook:
+
+    %load_ext alcf_magics
+    %alcf_login
+    %alcf_models
+    %%alcf -m gpt-oss-120b
+    Explain the difference between MPI and OpenMP to a first-year student.
+
+In Python: `alcf_magics.session()` is the same login and the same gateway client.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .session import Session, session
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from .completions import Completion
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Completion",
+    "Session",
+    "__version__",
+    "load_ipython_extension",
+    "session",
+    "unload_ipython_extension",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Completion":
+        from .completions import Completion
+
+        return Completion
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def load_ipython_extension(shell: InteractiveShell) -> None:
+    """`%load_ext alcf_magics`."""
+    from .magics import load
+
+    load(shell)
+
+
+def unload_ipython_extension(shell: InteractiveShell) -> None:
+    """`%unload_ext alcf_magics`: leaves no magic, no thread and no connection behind."""
+    from .magics import unload
+
+    unload(shell)

@@ -1,0 +1,118 @@
+"""The options of the magics: parsed with argparse, split from the prompt by rules of our own.
+
+Options stop at the first word that is not one, and the rest of the line is kept as it was typed,
+so that `%alcf -m x what does -t mean` and an apostrophe in a prompt just work.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from IPython.core.error import UsageError
+
+_WORD = re.compile(r"""\s*((?:'[^']*'|"(?:[^"\\]|\\.)*"|\\.|[^\s'"\\]|['"\\])+)""", re.S)
+_PIECE = re.compile(r"""'([^']*)'|"((?:[^"\\]|\\.)*)"|\\(.)|(.)""", re.S)
+
+
+class Help(Exception):
+    """`--help` was asked for; the text is the argument."""
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose complaints are one-line usage errors, and which never exits."""
+
+    def __init__(self, magic: str, description: str, rest: str = "") -> None:
+        super().__init__(
+            prog=f"%{magic}",
+            description=description,
+            add_help=False,
+            allow_abbrev=False,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            usage=argparse.SUPPRESS,
+        )
+        self.rest = rest
+        self.takes_value: set[str] = set()
+        self.option("--help", "-h", action="store_true", help="show this text")
+
+    def option(self, *names: str, **settings: Any) -> None:
+        """Add one option; its names and whether it takes a value guide the splitting."""
+        action = self.add_argument(*names, **settings)
+        if action.nargs != 0:
+            self.takes_value.update(names)
+
+    def error(self, message: str) -> NoReturn:
+        # argparse names an option by all its names; the first line is the whole complaint.
+        text = " ".join(message.split())
+        raise UsageError(f"{self.prog}: {text}. See {self.prog} --help")
+
+    def format_help(self) -> str:
+        names = " ".join(part for part in (self.prog, "[options]", self.rest) if part)
+        return f"{names}\n\n{super().format_help().strip()}\n"
+
+    def split(
+        self, line: str, expand: Callable[[str], str] = str
+    ) -> tuple[argparse.Namespace, str]:
+        """The options at the head of a line, and the rest as typed.
+
+        `expand` is applied to each option's value. Raises UsageError, or Help.
+        """
+        words: list[str] = []
+        position = 0
+        while match := _WORD.match(line, position):
+            word = _unquoted(match[1])
+            if match[1] == "--":
+                position = match.end()
+                break
+            name, equals, value = word.partition("=")
+            if not _is_option(match[1]):
+                break
+            position = match.end()
+            if name in self.takes_value and not equals:
+                following = _WORD.match(line, position)
+                if following is None:
+                    self.error(f"argument {name}: expected one argument")
+                position = following.end()
+                # `--name=value`, so that a value may begin with a dash.
+                words.append(self._joined(name, expand(_unquoted(following[1]))))
+            elif equals and name.startswith("--"):
+                words.append(f"{name}={expand(value)}")
+            else:
+                words.append(word)
+        arguments, unknown = self.parse_known_args(words)
+        if unknown:
+            self.error(f"unknown option {unknown[0]}")
+        if arguments.help:
+            raise Help(self.format_help())
+        return arguments, line[position:].strip()
+
+    def parse(self, line: str, expand: Callable[[str], str] = str) -> argparse.Namespace:
+        """The options of a magic that takes nothing else."""
+        arguments, rest = self.split(line, expand)
+        if rest:
+            self.error(f"unexpected {rest.split()[0]!r}")
+        return arguments
+
+    def _joined(self, name: str, value: str) -> str:
+        return f"{name}={value}" if name.startswith("--") else f"{name}{value}"
+
+
+def _is_option(word: str) -> bool:
+    """A word that begins with a dash and is not a number, a lone dash or quoted."""
+    return bool(re.match(r"--?[A-Za-z]", word))
+
+
+def _unquoted(word: str) -> str:
+    """A word without its quotes. A quote that is never closed is a character like any other."""
+
+    def piece(match: re.Match[str]) -> str:
+        single, double, escaped, plain = match.groups()
+        if single is not None:
+            return single
+        if double is not None:
+            return re.sub(r"\\([\"\\])", r"\1", double)
+        return escaped if escaped is not None else plain
+
+    return _PIECE.sub(piece, word)

@@ -1,0 +1,120 @@
+"""The error tree. Every message says what happened; `next_step` says what to type next.
+
+    AlcfError
+    ├── NotLoggedIn         no grant and no token to use
+    ├── LoginFailed         a code was wrong or spent, or brought no grant for the gateway
+    ├── LoginExpired        the grant can no longer be refreshed, or the gateway wants a fresh login
+    ├── AccessDenied        logged in, but not allowed
+    ├── ModelNotFound       no model, cluster or endpoint of that name
+    ├── ModelNotReady       the model exists and does not answer yet (it is loading, or stopped)
+    ├── Maintenance         the cluster is down for maintenance
+    ├── RateLimited         too many requests, or too many tokens a minute
+    ├── RequestRefused      the request itself was refused (4xx, context overflow)
+    ├── GatewayError        the gateway failed (5xx, HTML); shows the error id where there is one
+    ├── GatewayUnreachable  nothing answered in time (network, 408, 504)
+    └── StreamBroken        an answer began or was promised, and broke off; carries what came
+
+In a cell each reads as one line; what the server said in full stays on the exception.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .completions import Completion
+
+
+class AlcfError(Exception):
+    """Something between the cell and the model went wrong.
+
+    `what` and `next_step` are single lines for the reader. `status` is the HTTP status (or the
+    code inside a stream's error event), `detail` the server's own text in full, `error_id` what
+    the facility's support can look up. `completion` holds the part of an answer that had come.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        next_step: str = "",
+        *,
+        status: int | None = None,
+        detail: str = "",
+        error_id: str = "",
+    ) -> None:
+        self.what = _sentence(what)
+        self.next_step = " ".join(next_step.split())
+        self.status = status
+        self.detail = detail
+        self.error_id = error_id
+        self.completion: Completion | None = None
+        super().__init__(self.what, self.next_step)
+
+    def __str__(self) -> str:
+        return f"{self.what} {self.next_step}".strip()
+
+    def _render_traceback_(self) -> list[str]:
+        """IPython's hook: what the cell shows instead of a traceback."""
+        return [f"{type(self).__name__}: {self}"]
+
+
+class NotLoggedIn(AlcfError):
+    """There is no grant and no token to use."""
+
+
+class LoginFailed(AlcfError):
+    """A code was wrong, spent or too old, or the login brought no grant for the gateway."""
+
+
+class LoginExpired(AlcfError):
+    """The token is no longer accepted.
+
+    `fresh_login` is true when only a new authentication at Globus helps (the facility's session
+    policy), and false when a refreshed token may do.
+    """
+
+    fresh_login: bool = False
+
+
+class AccessDenied(AlcfError):
+    """The gateway knows who asks, and refuses."""
+
+
+class ModelNotFound(AlcfError):
+    """No model, cluster or endpoint of that name."""
+
+
+class ModelNotReady(AlcfError):
+    """The model is known, and not (yet) able to answer."""
+
+
+class Maintenance(AlcfError):
+    """The cluster is under maintenance; the message holds the facility's notice."""
+
+
+class RateLimited(AlcfError):
+    """Too many requests or tokens. `retry_after` is in seconds where the server said it."""
+
+    retry_after: float | None = None
+
+
+class RequestRefused(AlcfError):
+    """The request itself was refused: a wrong value, or a prompt longer than the window."""
+
+
+class GatewayError(AlcfError):
+    """The gateway, or a model server behind it, failed."""
+
+
+class GatewayUnreachable(AlcfError):
+    """Nothing answered: no network, a wrong address, or a time-out on the way."""
+
+
+class StreamBroken(AlcfError):
+    """A stream of status 200 that did not end well. `completion` holds what came before."""
+
+
+def _sentence(text: str) -> str:
+    """One line, closed as a sentence, because the next step follows it."""
+    line = " ".join(text.split())
+    return line if line.endswith((".", "!", "?", "…")) or not line else f"{line}."

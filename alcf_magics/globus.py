@@ -1,0 +1,187 @@
+"""The login flow of Globus Auth: authorize URL with PKCE, exchange, refresh, revoke.
+
+Synchronous on purpose: each call is one small request, made on the thread that needs the answer
+(a worker thread when a request on the event loop needs a fresh token).
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+import httpx
+
+from .errors import GatewayUnreachable, LoginExpired, LoginFailed
+from .grants import Grant, Secret, gateway_grant, grants_from_answer
+from .settings import CLIENT_ID, GATEWAY_SCOPE, Settings, is_loopback
+
+#: Seconds that a code lives, and so a login that was begun.
+PENDING_SECONDS = 600
+TIMEOUT = httpx.Timeout(15.0, connect=10.0)
+
+_CODE = re.compile(r"[A-Za-z0-9._~+/=-]+")
+
+
+@dataclass(frozen=True)
+class PendingLogin:
+    """A login that was begun: the address to open, and what only this kernel knows of it."""
+
+    authorize_url: str
+    auth_server: str
+    redirect_uri: str
+    state: str
+    verifier: Secret
+    begun_at: float
+
+    def alive(self, now: float) -> bool:
+        return now - self.begun_at < PENDING_SECONDS
+
+
+def begin_login(settings: Settings, now: float, *, fresh: bool = False) -> PendingLogin:
+    """A new verifier and the address that belongs to it; `fresh` asks for the password again."""
+    verifier = secrets.token_urlsafe(64)
+    digest = hashlib.sha256(verifier.encode("ascii")).digest()
+    state = secrets.token_urlsafe(16)
+    server = settings.globus_auth_url
+    redirect_uri = f"{server}/v2/web/auth-code"
+    query = {
+        "client_id": CLIENT_ID,
+        "response_type": "code",
+        "redirect_uri": redirect_uri,
+        "scope": f"openid {GATEWAY_SCOPE}",
+        "state": state,
+        "code_challenge": base64.urlsafe_b64encode(digest).rstrip(b"=").decode("ascii"),
+        "code_challenge_method": "S256",
+        "access_type": "offline",
+    }
+    if settings.session_policies:
+        query["session_required_policies"] = settings.session_policies
+    if settings.session_domains:
+        query["session_required_single_domain"] = settings.session_domains
+    if fresh:
+        query["prompt"] = "login"
+    url = f"{server}/v2/oauth2/authorize?{urlencode(query)}"
+    return PendingLogin(url, server, redirect_uri, state, Secret(verifier), now)
+
+
+def read_code(typed: str, state: str) -> Secret:
+    """The code in what a person pasted: a bare code, `code=…`, or the whole address.
+
+    Raises LoginFailed when there is none, or when the address belongs to another login.
+    """
+    text = typed.strip().strip("'\"").strip()
+    if not text:
+        raise LoginFailed("There is no code.", "Paste the code that Globus shows.")
+    if "code=" in text:
+        query = urlsplit(text).query if "://" in text else text.lstrip("?&#")
+        values = parse_qs(query)
+        if "state" in values and values["state"][0] != state:
+            raise LoginFailed(
+                "This address belongs to another login.", "Open the link shown last, and try again."
+            )
+        text = values.get("code", [""])[0]
+    if not _CODE.fullmatch(text):
+        raise LoginFailed(
+            "This is not a code as Globus shows it.", "Copy the code alone, and paste it again."
+        )
+    return Secret(text)
+
+
+class GlobusAuth:
+    """The token endpoint of one auth server. Its errors are ours; a token is never in them."""
+
+    def __init__(self, server: str, clock: Callable[[], float] = time.time) -> None:
+        self.server = server
+        self._clock = clock
+
+    def exchange(self, pending: PendingLogin, code: Secret) -> tuple[Grant, ...]:
+        """All grants for a code; the gateway's is among them. Raises LoginFailed."""
+        status, answer = self._post(
+            "token",
+            {
+                "grant_type": "authorization_code",
+                "client_id": CLIENT_ID,
+                "code": code.reveal(),
+                "code_verifier": pending.verifier.reveal(),
+                "redirect_uri": pending.redirect_uri,
+            },
+        )
+        if status != 200:
+            raise LoginFailed(
+                f"Globus did not take the code ({_reason(answer) or f'status {status}'}).",
+                "A code works once, for ten minutes, with the link shown last: "
+                "open that link and paste a new code.",
+                status=status,
+            )
+        grants = grants_from_answer(answer, now=self._clock(), auth_server=self.server)
+        gateway_grant(grants)
+        return grants
+
+    def refresh(self, grant: Grant) -> Grant:
+        """The grant with a new access token. Raises LoginExpired when it cannot be refreshed."""
+        if grant.refresh_token is None:
+            raise LoginExpired("The login has run out.", "Log in again: %alcf_login")
+        status, answer = self._post(
+            "token",
+            {
+                "grant_type": "refresh_token",
+                "client_id": CLIENT_ID,
+                "refresh_token": grant.refresh_token.reveal(),
+            },
+        )
+        if status == 200:
+            return grant.refreshed(answer, self._clock())
+        # Globus answers invalid_grant with 400 or 401: the body decides.
+        if answer.get("error") == "invalid_grant":
+            raise LoginExpired(
+                "The login has run out: Globus no longer refreshes it (after six months without "
+                "use, or because it was revoked).",
+                "Log in again: %alcf_login",
+                status=status,
+            )
+        raise GatewayUnreachable(
+            f"Globus could not refresh the login ({_reason(answer) or f'status {status}'}).",
+            "Run the cell again; if it stays so: %alcf_login",
+            status=status,
+        )
+
+    def revoke(self, token: Secret) -> None:
+        """Make a token useless. Raises GatewayUnreachable when Globus could not be told."""
+        status, answer = self._post(
+            "token/revoke", {"client_id": CLIENT_ID, "token": token.reveal()}
+        )
+        if status != 200:
+            raise GatewayUnreachable(
+                f"Globus did not revoke the login ({_reason(answer) or f'status {status}'}).",
+                status=status,
+            )
+
+    def _post(self, path: str, form: Mapping[str, str]) -> tuple[int, Mapping[str, Any]]:
+        url = f"{self.server}/v2/oauth2/{path}"
+        try:
+            # Loopback is never reached through a proxy, whatever the environment says.
+            loopback = is_loopback(urlsplit(url).hostname)
+            with httpx.Client(timeout=TIMEOUT, trust_env=not loopback) as client:
+                response = client.post(url, data=dict(form))
+        except (httpx.HTTPError, OSError) as error:
+            raise GatewayUnreachable(
+                f"Globus at {self.server} cannot be reached ({type(error).__name__}).",
+                "Check the network (on a compute node: the proxy), and try again.",
+            ) from None
+        try:
+            answer = response.json()
+        except ValueError:
+            answer = None
+        return response.status_code, answer if isinstance(answer, dict) else {}
+
+
+def _reason(answer: Mapping[str, Any]) -> str:
+    said = answer.get("error_description") or answer.get("error") or ""
+    return " ".join(str(said).split())[:120].rstrip(".")

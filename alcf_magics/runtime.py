@@ -1,0 +1,100 @@
+"""The background event loop of a kernel, and how the main thread waits for it.
+
+The main thread's own loop is the kernel's and is never touched, so all of this works the same
+in a kernel where nest_asyncio was applied. An interrupt arrives in the main thread, between
+short waits; the task is then cancelled, and the gateway sees the connection close at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from concurrent.futures import Future, wait
+from typing import TypeVar
+
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+
+T = TypeVar("T")
+
+#: Seconds between two looks at the queue: the main thread notices an interrupt within this.
+POLL = 0.05
+#: Items handed over at once, so that a fast stream cannot keep the main thread from drawing.
+BATCH = 1000
+
+
+class Runtime:
+    """One event loop on one daemon thread, started at first use."""
+
+    def __init__(self) -> None:
+        self._stack = contextlib.ExitStack()
+        self._portal: BlockingPortal | None = None
+
+    def run(self, function: Callable[[], Awaitable[T]]) -> T:
+        """Run a coroutine function there and wait for its result; an interrupt cancels it."""
+        future = self._start(function)
+        try:
+            while True:
+                # Short waits, because a wait without end would not notice an interrupt.
+                if wait([future], timeout=POLL).done:
+                    return future.result()
+        except BaseException:
+            future.cancel()
+            raise
+
+    def iterate(self, function: Callable[[], AsyncIterator[T]]) -> Iterator[list[tuple[float, T]]]:
+        """Run an async iterator there; yields what came since, each with its arrival time.
+
+        An empty list comes when nothing did for a moment, so that the caller can draw. Leaving
+        the loop, by an exception or by closing the iterator, cancels the task.
+        """
+        arrived: queue.SimpleQueue[tuple[float, T] | None] = queue.SimpleQueue()
+
+        async def pump() -> None:
+            try:
+                async for item in function():
+                    arrived.put((time.monotonic(), item))
+            finally:
+                arrived.put(None)
+
+        future = self._start(pump)
+        try:
+            ended = False
+            while not ended:
+                batch: list[tuple[float, T]] = []
+                with contextlib.suppress(queue.Empty):
+                    item = arrived.get(timeout=POLL)
+                    while item is not None:
+                        batch.append(item)
+                        if len(batch) == BATCH:
+                            break
+                        item = arrived.get_nowait()
+                    ended = item is None
+                yield batch
+            future.result()
+        except BaseException:
+            future.cancel()
+            raise
+
+    def start(self, function: Callable[[], T]) -> Future[T]:
+        """Run a blocking function on a worker thread, without waiting for it."""
+        import anyio.to_thread
+
+        async def work() -> T:
+            return await anyio.to_thread.run_sync(function, abandon_on_cancel=True)
+
+        return self._start(work)
+
+    def close(self) -> None:
+        """Stop the loop and its thread. The next use starts another."""
+        portal, self._portal = self._portal, None
+        if portal is not None:
+            with contextlib.suppress(RuntimeError):
+                portal.start_task_soon(portal.stop, True)
+        self._stack.close()
+
+    def _start(self, function: Callable[[], Awaitable[T]]) -> Future[T]:
+        if self._portal is None:
+            self._portal = self._stack.enter_context(start_blocking_portal("asyncio"))
+        return self._portal.start_task_soon(function)

@@ -1,0 +1,283 @@
+"""The session: one a kernel, shared by every magic and by Python code.
+
+import alcf_magics
+session = alcf_magics.session()
+session.catalog()                          # what runs where
+session.ask("What is MPI?").text           # one completion
+httpx.Client(auth=session.auth)            # your own client, with the same login
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import threading
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from .completions import Accumulator, ChatRequest, Completion, Message
+from .errors import AlcfError, LoginExpired, StreamBroken
+from .settings import SETTING_NAMES, Settings
+
+if TYPE_CHECKING:
+    from .bearer import Bearers, GatewayAuth
+    from .catalog import Catalog, Model
+    from .gateway import Gateway
+    from .globus import PendingLogin
+    from .login import Login
+    from .runtime import Runtime
+
+#: Seconds that a catalog is used again: the gateway itself caches the jobs for as long.
+CATALOG_SECONDS = 60.0
+
+
+class Session:
+    """Grants, gateway client and event loop. What a part needs is imported when it is used."""
+
+    def __init__(self) -> None:
+        self._chosen: dict[str, str] = {}
+        self._before_sandbox: dict[str, str] = {}
+        self._lock = threading.RLock()
+        self._runtime: Runtime | None = None
+        self._bearers: Bearers | None = None
+        self._gateway: Gateway | None = None
+        self._limit: Any = None
+        self._catalog: tuple[float, str, Catalog] | None = None
+        self._login: Login | None = None
+        self.pending: PendingLogin | None = None
+        #: Why the gateway no longer takes this login; a new login clears it.
+        self.refused: LoginExpired | None = None
+        #: The sandbox that this session started, if it did.
+        self.sandbox: Any = None
+
+    def __repr__(self) -> str:
+        return f"<alcf_magics session with {self._chosen.get('gateway_url', 'the gateway')}>"
+
+    # Settings
+
+    @property
+    def chosen(self) -> dict[str, str]:
+        """What was chosen for this session, by name; the rest is the environment's."""
+        return dict(self._chosen)
+
+    @property
+    def settings(self) -> Settings:
+        """The settings in force: what was chosen, over the environment, over the defaults."""
+        return Settings.load(self._chosen).checked()
+
+    def choose(self, **values: str | None) -> None:
+        """Choose settings for this session; None gives one back to the environment."""
+        unknown = set(values) - set(SETTING_NAMES)
+        if unknown:
+            raise TypeError(f"no such setting: {', '.join(sorted(unknown))}")
+        for name, value in values.items():
+            if value is None:
+                self._chosen.pop(name, None)
+            else:
+                self._chosen[name] = value
+
+    # Parts
+
+    @property
+    def runtime(self) -> Runtime:
+        """The background event loop, started at first use."""
+        with self._lock:
+            if self._runtime is None:
+                from .runtime import Runtime
+
+                self._runtime = Runtime()
+            return self._runtime
+
+    @property
+    def bearers(self) -> Bearers:
+        """The grants of this kernel."""
+        with self._lock:
+            if self._bearers is None:
+                from .bearer import Bearers
+
+                self._bearers = Bearers(lambda: self.settings)
+            return self._bearers
+
+    @property
+    def auth(self) -> GatewayAuth:
+        """An `httpx.Auth` that keeps requests to the gateway authorised, sync or async."""
+        from .bearer import GatewayAuth
+
+        return GatewayAuth(self.bearers, self.settings.gateway_url)
+
+    @property
+    def gateway(self) -> Gateway:
+        """The client of the gateway in force; its coroutines run on `runtime`."""
+        url = self.settings.gateway_url
+        with self._lock:
+            if self._gateway is None or self._gateway.url != url:
+                from .gateway import Gateway, RateLimit
+
+                self._close_gateway()
+                self._limit = self._limit or RateLimit()
+                self._gateway = Gateway(url, self.auth, self._limit)
+            return self._gateway
+
+    # The login
+
+    @property
+    def login(self) -> Login:
+        """Logging in, as the magics do it."""
+        with self._lock:
+            if self._login is None:
+                from .login import Login
+
+                self._login = Login(self)
+            return self._login
+
+    def begin_login(self, *, fresh: bool = False) -> PendingLogin:
+        """The login to finish. One begun within ten minutes stays, so its code stays good."""
+        from .globus import begin_login
+
+        settings = self.settings
+        now = time.time()
+        pending = self.pending
+        if (
+            pending is None
+            or fresh
+            or not pending.alive(now)
+            or pending.auth_server != settings.globus_auth_url
+        ):
+            pending = self.pending = begin_login(settings, now, fresh=fresh)
+        return pending
+
+    def end_login(self, pending: PendingLogin) -> None:
+        """This login is done: the next one needs a verifier of its own."""
+        with self._lock:
+            if self.pending is pending:
+                self.pending = None
+        self._catalog = None
+        self.refused = None
+
+    @contextlib.contextmanager
+    def _noting_refusal(self) -> Iterator[None]:
+        """Remember that the gateway refused the login, so that the next login is a real one."""
+        try:
+            yield
+        except LoginExpired as error:
+            self.refused = error
+            raise
+
+    # What runs
+
+    def catalog(self, *, max_age: float = CATALOG_SECONDS) -> Catalog:
+        """What runs where, at most `max_age` seconds old. Raises an AlcfError."""
+        gateway = self.gateway
+        if self._catalog is not None:
+            read_at, url, catalog = self._catalog
+            if url == gateway.url and time.monotonic() - read_at < max_age:
+                return catalog
+        with self._noting_refusal():
+            catalog = self.runtime.run(gateway.catalog)
+        self._catalog = (time.monotonic(), gateway.url, catalog)
+        return catalog
+
+    def resolve(self, name: str = "", cluster: str = "") -> Model:
+        """The model that a name means now; no name means the configured model, or the default."""
+        return self.catalog().resolve(name or self.settings.model, cluster)
+
+    # Prompts
+
+    def stream(self, model: Model, request: ChatRequest) -> Iterator[Accumulator]:
+        """Send a request; yields the answer so far, again and again, at least 20 times a second.
+
+        Whatever ends it early carries the part that came as `.completion`: an AlcfError, or
+        KeyboardInterrupt. Leaving the loop closes the connection.
+        """
+        gateway = self.gateway
+        answer = Accumulator(request.model, model.cluster, time.monotonic())
+        try:
+            with self._noting_refusal():
+                for batch in self.runtime.iterate(lambda: gateway.stream(model, request)):
+                    for at, chunk in batch:
+                        answer.add(chunk, at)
+                    yield answer
+        except (AlcfError, KeyboardInterrupt) as error:
+            if answer.began or isinstance(error, StreamBroken | KeyboardInterrupt):
+                error.completion = answer.completion()  # type: ignore[union-attr]
+            raise
+
+    def ask(
+        self,
+        prompt: str,
+        model: str = "",
+        *,
+        cluster: str = "",
+        system: str = "",
+        temperature: float | None = None,
+        max_tokens: int | None = None,
+        effort: str | None = None,
+    ) -> Completion:
+        """Send a prompt and wait for the whole completion. Raises an AlcfError."""
+        place = self.resolve(model, cluster)
+        messages = [Message("system", system)] if system else []
+        request = ChatRequest(
+            model=place.name,
+            messages=(*messages, Message("user", prompt)),
+            temperature=temperature,
+            max_tokens=max_tokens,
+            reasoning_effort=effort,
+        )
+        answer: Accumulator | None = None
+        for answer in self.stream(place, request):  # noqa: B007  (the last one is the whole)
+            pass
+        assert answer is not None  # the stream yields before it ends
+        return answer.completion()
+
+    # The end
+
+    def close(self) -> None:
+        """Give everything back: connections, event loop, a sandbox that was started."""
+        with self._lock:
+            self._close_gateway()
+            if self._runtime is not None:
+                self._runtime.close()
+                self._runtime = None
+            self.stop_sandbox()
+            self._bearers = self._catalog = self.pending = self._login = None
+
+    def stop_sandbox(self) -> None:
+        """Stop the sandbox that this session started; the settings are as they were before."""
+        sandbox, self.sandbox = self.sandbox, None
+        if sandbox is not None:
+            self._chosen, self._before_sandbox = self._before_sandbox, {}
+            sandbox.stop()
+
+    def enter_sandbox(self, sandbox: Any) -> None:
+        """Use a started sandbox as gateway and auth server, until it is stopped."""
+        self.stop_sandbox()
+        self._before_sandbox = dict(self._chosen)
+        self.sandbox = sandbox
+        self.choose(gateway_url=sandbox.gateway_url, globus_auth_url=sandbox.globus_auth_url)
+
+    def _close_gateway(self) -> None:
+        gateway, self._gateway = self._gateway, None
+        if gateway is not None:
+            self.runtime.run(gateway.aclose)
+
+
+_session: Session | None = None
+
+
+def session() -> Session:
+    """This kernel's session, made at first use."""
+    global _session
+    if _session is None:
+        _session = Session()
+        atexit.register(close)
+    return _session
+
+
+def close() -> None:
+    """Close the session, as `%unload_ext` and the end of the kernel do."""
+    global _session
+    ended, _session = _session, None
+    if ended is not None:
+        ended.close()
+        atexit.unregister(close)

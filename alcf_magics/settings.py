@@ -1,0 +1,109 @@
+"""Where the gateway and Globus Auth are, and the defaults that a person may set.
+
+The environment is read at each use, so a variable set in a cell counts at once; what a person
+sets through `%config AlcfMagics` goes before it.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from urllib.parse import urlsplit
+
+from .errors import GatewayUnreachable
+
+PRODUCTION_GATEWAY = "https://inference-api.alcf.anl.gov/resource_server"
+PRODUCTION_GLOBUS_AUTH = "https://auth.globus.org"
+
+#: ALCF's own public native client at Globus: PKCE, no secret.
+CLIENT_ID = "58fdd3bc-e1c3-4ce5-80ea-8d6b87cfb944"
+GATEWAY_RESOURCE_SERVER = "681c10cc-f684-4540-bcd7-0b4df3bc26ef"
+GATEWAY_SCOPE = f"https://auth.globus.org/scopes/{GATEWAY_RESOURCE_SERVER}/action_all"
+SESSION_POLICY = "83732ff2-9c42-4548-b5ce-17e498c84f6a"
+
+#: The variable in which ALCF's pages have people export a token. Read when needed, never kept.
+TOKEN_VARIABLE = "ALCF_AI_TOKEN"
+
+_VARIABLES = {
+    "gateway_url": "ALCF_GATEWAY_URL",
+    "globus_auth_url": "ALCF_GLOBUS_AUTH_URL",
+    "model": "ALCF_MODEL",
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings in force.
+
+    `session_policies` (comma-separated policy ids) and `session_domains` (comma-separated
+    domains) are what Globus is asked to require of the login; an empty text asks for nothing.
+    """
+
+    gateway_url: str = PRODUCTION_GATEWAY
+    globus_auth_url: str = PRODUCTION_GLOBUS_AUTH
+    model: str = ""
+    session_policies: str = SESSION_POLICY
+    session_domains: str = ""
+
+    @classmethod
+    def load(
+        cls, chosen: Mapping[str, str] | None = None, environ: Mapping[str, str] | None = None
+    ) -> Settings:
+        """Merge what was chosen over the environment over the defaults."""
+        environ = os.environ if environ is None else environ
+        values = {
+            name: environ[variable].strip()
+            for name, variable in _VARIABLES.items()
+            if environ.get(variable, "").strip()
+        }
+        values.update(chosen or {})
+        # A trailing slash is a 404 at the gateway.
+        for name in ("gateway_url", "globus_auth_url"):
+            if name in values:
+                values[name] = values[name].rstrip("/")
+        return cls(**values)
+
+    def checked(self) -> Settings:
+        """These settings; raises GatewayUnreachable for an address that no bearer may go to."""
+        for name in ("gateway_url", "globus_auth_url"):
+            _check_url(name, getattr(self, name))
+        return self
+
+    @property
+    def is_production(self) -> bool:
+        return self.gateway_url == PRODUCTION_GATEWAY
+
+
+SETTING_NAMES = tuple(field.name for field in fields(Settings))
+
+
+def is_loopback(host: str | None) -> bool:
+    """Whether a host name or address means this machine."""
+    if not host:
+        return False
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def _check_url(name: str, url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        parts, host = urlsplit(""), None
+    next_step = f"Set it: %config AlcfMagics.{name} = 'https://…'"
+    if parts.scheme not in ("http", "https") or not host:
+        raise GatewayUnreachable(f"{name} is no http(s) address: {url!r}.", next_step)
+    if parts.username or parts.password:
+        raise GatewayUnreachable(f"{name} must not hold a user name or password.", next_step)
+    if parts.scheme == "http" and not is_loopback(host):
+        raise GatewayUnreachable(
+            f"{name} is plain http to {host}: a token would travel readable by others.",
+            next_step,
+        )
