@@ -1,0 +1,215 @@
+"""The login flow on the wire: what is sent to Globus, and what is made of its answers."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+import respx
+
+from alcf_magics.errors import GatewayUnreachable, LoginExpired, LoginFailed
+from alcf_magics.globus import GlobusAuth, begin_login, read_code
+from alcf_magics.grants import Grant, Secret, gateway_grant
+from alcf_magics.settings import CLIENT_ID, GATEWAY_RESOURCE_SERVER, GATEWAY_SCOPE, Settings
+
+AUTH = "https://auth.globus.org"
+
+
+def id_token(**claims: object) -> str:
+    payload = base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip("=")
+    return f"e30.{payload}.x"
+
+
+def answer(**changes: object) -> dict[str, object]:
+    """A token answer whose top level is a foreign grant, as Globus may send it."""
+    return {
+        "access_token": "other-token",
+        "resource_server": "auth.globus.org",
+        "scope": "openid",
+        "expires_in": 172800,
+        "token_type": "Bearer",
+        "id_token": id_token(sub="alice-id", preferred_username="alice@anl.gov"),
+        "other_tokens": [
+            {
+                "access_token": "gateway-token",
+                "refresh_token": "gateway-refresh",
+                "resource_server": GATEWAY_RESOURCE_SERVER,
+                "scope": GATEWAY_SCOPE,
+                "expires_in": 172800,
+                "token_type": "Bearer",
+            }
+        ],
+    } | changes
+
+
+def grant(**changes: object) -> Grant:
+    values = {
+        "resource_server": GATEWAY_RESOURCE_SERVER,
+        "identity_id": "alice-id",
+        "scope": GATEWAY_SCOPE,
+        "access_token": Secret("old-token"),
+        "refresh_token": Secret("old-refresh"),
+        "expires_at_seconds": 0,
+    } | changes
+    return Grant(**values)  # type: ignore[arg-type]
+
+
+def test_the_authorize_url_asks_for_what_the_gateway_needs() -> None:
+    """PKCE S256 over the kernel's own verifier, offline access, the scopes and the policy."""
+    pending = begin_login(Settings(), 0.0)
+    query = {k: v[0] for k, v in parse_qs(urlsplit(pending.authorize_url).query).items()}
+    digest = hashlib.sha256(pending.verifier.reveal().encode()).digest()
+    assert query.pop("code_challenge") == base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+    assert query.pop("state") == pending.state
+    assert query == {
+        "client_id": CLIENT_ID,
+        "response_type": "code",
+        "redirect_uri": f"{AUTH}/v2/web/auth-code",
+        "scope": f"openid {GATEWAY_SCOPE}",
+        "code_challenge_method": "S256",
+        "access_type": "offline",
+        "session_required_policies": "83732ff2-9c42-4548-b5ce-17e498c84f6a",
+    }
+    assert 43 <= len(pending.verifier.reveal()) <= 128
+
+
+def test_domains_replace_the_policy_and_a_fresh_login_is_asked_for() -> None:
+    """The two session settings and prompt=login reach Globus only when they are set."""
+    settings = Settings(session_policies="", session_domains="anl.gov,alcf.anl.gov")
+    query = parse_qs(urlsplit(begin_login(settings, 0.0, fresh=True).authorize_url).query)
+    assert query["session_required_single_domain"] == ["anl.gov,alcf.anl.gov"]
+    assert query["prompt"] == ["login"]
+    assert "session_required_policies" not in query
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "AbC-123_x",
+        "  'AbC-123_x' \n",
+        "code=AbC-123_x",
+        "?code=AbC-123_x&state=S",
+        "https://auth.globus.org/v2/web/auth-code?code=AbC-123_x&state=S",
+        "https://auth.globus.org/v2/web/auth-code?state=S&code=AbC-123_x#top",
+    ],
+)
+def test_a_code_is_read_from_whatever_was_pasted(typed: str) -> None:
+    """A bare code, `code=…` and the whole address all hold the code."""
+    assert read_code(typed, "S").reveal() == "AbC-123_x"
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("", "no code"),
+        ("  ", "no code"),
+        ("https://x/?code=A&state=other", "another login"),
+        ("two words", "not a code"),
+        ("https://auth.globus.org/?error=access_denied", "not a code"),
+        ("code=", "not a code"),
+    ],
+)
+def test_what_is_no_code_is_told(typed: str, said: str) -> None:
+    """Empty, foreign and garbled input each get a line of their own."""
+    with pytest.raises(LoginFailed, match=said):
+        read_code(typed, "S")
+
+
+@respx.mock
+def test_exchange_sends_the_verifier_and_picks_the_gateways_grant() -> None:
+    """The bearer is the grant of the gateway's resource server, wherever it stands."""
+    route = respx.post(f"{AUTH}/v2/oauth2/token").respond(json=answer())
+    pending = begin_login(Settings(), 0.0)
+    grants = GlobusAuth(AUTH, clock=lambda: 1000.4).exchange(pending, Secret("c0de"))
+    form = {k: v[0] for k, v in parse_qs(route.calls[0].request.content.decode()).items()}
+    assert form == {
+        "grant_type": "authorization_code",
+        "client_id": CLIENT_ID,
+        "code": "c0de",
+        "code_verifier": pending.verifier.reveal(),
+        "redirect_uri": pending.redirect_uri,
+    }
+    mine = gateway_grant(grants)
+    assert mine.access_token.reveal() == "gateway-token"
+    assert (mine.identity_id, mine.username) == ("alice-id", "alice@anl.gov")
+    assert mine.expires_at_seconds == 173800
+    assert isinstance(mine.expires_at_seconds, int)
+    assert mine.auth_server == AUTH
+
+
+@respx.mock
+def test_a_login_without_a_gateway_grant_is_a_failure() -> None:
+    """Another resource server's token is never taken instead."""
+    respx.post(f"{AUTH}/v2/oauth2/token").respond(json=answer(other_tokens=[]))
+    with pytest.raises(LoginFailed, match="nothing for the inference gateway"):
+        GlobusAuth(AUTH).exchange(begin_login(Settings(), 0.0), Secret("c"))
+
+
+@respx.mock
+def test_a_wrong_code_says_what_to_do() -> None:
+    """Globus' refusal of a code is one line with the next step."""
+    respx.post(f"{AUTH}/v2/oauth2/token").respond(400, json={"error": "invalid_grant"})
+    with pytest.raises(LoginFailed, match="did not take the code.*paste a new code"):
+        GlobusAuth(AUTH).exchange(begin_login(Settings(), 0.0), Secret("c"))
+
+
+@respx.mock
+def test_a_refresh_without_a_new_refresh_token_keeps_the_old_one() -> None:
+    """Globus need not repeat the refresh token; who it is stays known, too."""
+    respx.post(f"{AUTH}/v2/oauth2/token").respond(
+        json={
+            "access_token": "new-token",
+            "resource_server": GATEWAY_RESOURCE_SERVER,
+            "expires_in": 100,
+            "other_tokens": [],
+        }
+    )
+    new = GlobusAuth(AUTH, clock=lambda: 50.0).refresh(grant(username="alice@anl.gov"))
+    assert new.access_token.reveal() == "new-token"
+    assert new.refresh_token == Secret("old-refresh")
+    assert (new.identity_id, new.username, new.expires_at_seconds) == (
+        "alice-id",
+        "alice@anl.gov",
+        150,
+    )
+
+
+@pytest.mark.parametrize("status", [400, 401])
+@respx.mock
+def test_a_spent_refresh_token_is_told_by_the_body(status: int) -> None:
+    """invalid_grant means a new login, whatever the status; other refusals do not."""
+    respx.post(f"{AUTH}/v2/oauth2/token").respond(status, json={"error": "invalid_grant"})
+    with pytest.raises(LoginExpired, match="%alcf_login"):
+        GlobusAuth(AUTH).refresh(grant())
+    respx.post(f"{AUTH}/v2/oauth2/token").respond(status, text="<html>busy</html>")
+    with pytest.raises(GatewayUnreachable):
+        GlobusAuth(AUTH).refresh(grant())
+
+
+def test_an_unreachable_globus_is_one_line() -> None:
+    """A refused connection is told at once, without the form that was to be sent."""
+    with pytest.raises(GatewayUnreachable, match="cannot be reached") as caught:
+        GlobusAuth("http://127.0.0.1:9").refresh(grant())
+    assert "old-refresh" not in repr(caught.value)
+
+
+def test_a_dead_proxy_is_not_used_for_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a proxy in the environment, loopback is still reached directly."""
+    from alcf_magics.sandbox import Sandbox
+
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    with Sandbox() as sandbox, pytest.raises(LoginExpired):
+        GlobusAuth(sandbox.globus_auth_url).refresh(grant())
+
+
+def test_a_secret_shows_nowhere() -> None:
+    """repr, str, format and the reprs of what holds it hide a secret."""
+    secret = Secret("s3cret")
+    shown = [repr(secret), str(secret), f"{secret}", f"{secret:>20}", "%s" % secret, repr(grant())]  # noqa: UP031
+    assert not any("s3cret" in text or "old-" in text for text in shown)
+    pending = begin_login(Settings(), 0.0)
+    assert pending.verifier.reveal() not in repr(pending)
