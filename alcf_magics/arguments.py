@@ -22,9 +22,15 @@ class Help(Exception):
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose complaints are one-line usage errors, and which never exits."""
+    """An argument parser whose complaints are one-line usage errors, and which never exits.
 
-    def __init__(self, magic: str, description: str, rest: str = "") -> None:
+    A word of more than `longest` characters is no option even if it begins with a dash: a code
+    of Globus may.
+    """
+
+    def __init__(
+        self, magic: str, description: str, rest: str = "", longest: int | None = None
+    ) -> None:
         super().__init__(
             prog=f"%{magic}",
             description=description,
@@ -34,6 +40,7 @@ class Parser(argparse.ArgumentParser):
             usage=argparse.SUPPRESS,
         )
         self.rest = rest
+        self.longest = longest
         self.takes_value: set[str] = set()
         self.option("--help", "-h", action="store_true", help="show this text")
 
@@ -59,6 +66,29 @@ class Parser(argparse.ArgumentParser):
 
         `expand` is applied to each option's value. Raises UsageError, or Help.
         """
+        words, position = self._head(line, expand)
+        return self._parsed(words), line[position:].strip()
+
+    def words(self, line: str) -> tuple[argparse.Namespace, str]:
+        """The options of a line, wherever they stand, and the one other word that it may hold."""
+        words, position = self._head(line, str)
+        other = ""
+        while match := _WORD.match(line, position):
+            if other:
+                self.error(f"unexpected {_unquoted(match[1])!r}")
+            other, line = _unquoted(match[1]), line[match.end() :]
+            more, position = self._head(line, str)
+            words += more
+        return self._parsed(words), other
+
+    def nothing(self, line: str) -> None:
+        """A line that may ask for help, and holds nothing else."""
+        _, word = self.words(line)
+        if word:
+            self.error(f"unexpected {word!r}")
+
+    def _head(self, line: str, expand: Callable[[str], str]) -> tuple[list[str], int]:
+        """The option words that a line begins with, as argparse wants them, and where they end."""
         words: list[str] = []
         position = 0
         while match := _WORD.match(line, position):
@@ -67,7 +97,7 @@ class Parser(argparse.ArgumentParser):
                 position = match.end()
                 break
             name, equals, value = word.partition("=")
-            if not _is_option(match[1]):
+            if not self._is_option(match[1]):
                 break
             position = match.end()
             if name in self.takes_value and not equals:
@@ -81,27 +111,23 @@ class Parser(argparse.ArgumentParser):
                 words.append(f"{name}={expand(value)}")
             else:
                 words.append(word)
+        return words, position
+
+    def _parsed(self, words: list[str]) -> argparse.Namespace:
         arguments, unknown = self.parse_known_args(words)
         if unknown:
             self.error(f"unknown option {unknown[0]}")
         if arguments.help:
             raise Help(self.format_help())
-        return arguments, line[position:].strip()
-
-    def parse(self, line: str, expand: Callable[[str], str] = str) -> argparse.Namespace:
-        """The options of a magic that takes nothing else."""
-        arguments, rest = self.split(line, expand)
-        if rest:
-            self.error(f"unexpected {rest.split()[0]!r}")
         return arguments
+
+    def _is_option(self, word: str) -> bool:
+        """A word that begins with a dash and is not a number, a lone dash or quoted."""
+        short = self.longest is None or len(word) <= self.longest
+        return short and bool(re.match(r"--?[A-Za-z]", word))
 
     def _joined(self, name: str, value: str) -> str:
         return f"{name}={value}" if name.startswith("--") else f"{name}{value}"
-
-
-def _is_option(word: str) -> bool:
-    """A word that begins with a dash and is not a number, a lone dash or quoted."""
-    return bool(re.match(r"--?[A-Za-z]", word))
 
 
 def _unquoted(word: str) -> str:

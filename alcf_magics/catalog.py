@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import functools
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
@@ -209,9 +210,15 @@ def row_of(model: Model) -> tuple[str, str, str, str, int | None]:
     """One row of the table; the context window in tokens, None where not known."""
     status = str(model.status)
     if model.estimated_start:
-        status += f", estimated start {model.estimated_start}"
+        status += f", estimated start {_short_start(model.estimated_start)}"
     words = ", ".join(model.capabilities.words)
     return model.name, model.cluster, status, words, model.capabilities.context_window
+
+
+def _short_start(text: str) -> str:
+    """`Mon Nov  2 18:30:00 2026 (Chicago time)` without seconds, year and spare spaces."""
+    match = re.fullmatch(r"(\w+ \w+ +\d+) +(\d+:\d+)(?::\d+)?(?: \d{4})?( \(.*\))?", text)
+    return " ".join(f"{match[1]} {match[2]}{match[3] or ''}".split()) if match else text
 
 
 def table_text(catalog: Catalog) -> str:

@@ -233,9 +233,9 @@ class Accumulator:
             cluster=self.cluster,
             finish_reason=first.finish_reason,
             usage=self.usage,
-            seconds=self._last - self.started,
+            seconds=round(self._last - self.started, 3),
             first_token_seconds=(
-                None if self._first_token is None else self._first_token - self.started
+                None if self._first_token is None else round(self._first_token - self.started, 3)
             ),
             choices=choices,
             tool_calls=first.tool_calls,

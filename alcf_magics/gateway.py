@@ -23,6 +23,8 @@ REQUESTS_PER_SECOND = 8
 #: Seconds without a byte. Behind Globus Compute the gateway itself gives up after about 300.
 READ_TIMEOUT = 330.0
 CATALOG_TIMEOUT = 30.0
+#: Seconds given to a body to end after `[DONE]`.
+DRAIN_SECONDS = 0.5
 
 CHECK_NETWORK = (
     "Check the network (on a compute node: the proxy) and %config AlcfMagics.gateway_url"
@@ -146,9 +148,16 @@ class Gateway:
                 if response.status_code != 200:
                     raise self._error(response, await response.aread(), asked)
                 ending = _Ending()
-                async for data in _events(response):
+                # Held until the response is closed: an async generator that is dropped before
+                # cannot be finished off in a kernel where nest_asyncio was applied.
+                events = _events(response)
+                async for data in events:
                     if data == "[DONE]":
                         ending.done = True
+                        # A body read to its end leaves the connection ready for the next prompt.
+                        with anyio.move_on_after(DRAIN_SECONDS):
+                            async for _ in events:
+                                pass
                         break
                     event = parse_event(data)
                     if event is None:

@@ -115,9 +115,8 @@ class GlobusAuth:
         )
         if status != 200:
             raise LoginFailed(
-                f"Globus did not take the code ({_reason(answer) or f'status {status}'}).",
-                "A code works once, for ten minutes, with the link shown last: "
-                "open that link and paste a new code.",
+                f"Globus did not take the code: {_reason(answer) or f'status {status}'}.",
+                "A code works once, within ten minutes: open the link again and paste a new one.",
                 status=status,
             )
         grants = grants_from_answer(answer, now=self._clock(), auth_server=self.server)

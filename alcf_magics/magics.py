@@ -9,6 +9,7 @@ from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class
 from IPython.utils.text import DollarFormatter
 from traitlets import Unicode, default, observe
 
+from . import questions
 from .arguments import Help, Parser
 from .session import close, session
 from .settings import SETTING_NAMES, Settings
@@ -23,7 +24,7 @@ EFFORTS = ("low", "medium", "high")
 
 
 def _login_parser() -> Parser:
-    parser = Parser("alcf_login", "Log in to the ALCF inference service with Globus.", "[CODE]")
+    parser = Parser("alcf_login", "Log in to the ALCF inference service with Globus.", "[CODE]", 15)
     parser.option("--prompt", action="store_true", help="ask for the code in the cell, and wait")
     parser.option(
         "--sandbox", action="store_true", help="start a local sandbox instead, without an account"
@@ -129,7 +130,7 @@ class AlcfMagics(Magics):
     def alcf_login(self, line: str) -> None:
         """Log in. See `%alcf_login --help`."""
         try:
-            options, code = _login_parser().split(line)
+            options, code = _login_parser().words(line)
         except Help as text:
             print(text)
             return
@@ -142,7 +143,7 @@ class AlcfMagics(Magics):
     def alcf_logout(self, line: str) -> None:
         """Revoke and remove the login. See `%alcf_logout --help`."""
         try:
-            _logout_parser().parse(line)
+            _logout_parser().nothing(line)
         except Help as text:
             print(text)
             return
@@ -153,7 +154,7 @@ class AlcfMagics(Magics):
     def alcf_models(self, line: str) -> Catalog | None:
         """What runs where. See `%alcf_models --help`."""
         try:
-            options, pattern = _models_parser().split(line)
+            options, pattern = _models_parser().words(line)
         except Help as text:
             print(text)
             return None
@@ -203,6 +204,7 @@ def load(shell: InteractiveShell) -> None:
     magics = AlcfMagics(shell)
     shell.register_magics(magics)
     magics.formats.install()
+    questions.install(shell)
 
 
 def unload(shell: InteractiveShell) -> None:
@@ -215,4 +217,5 @@ def unload(shell: InteractiveShell) -> None:
             shell.magics_manager.magics[kind].pop(name, None)
     shell.configurables.remove(magics)
     magics.formats.remove()
+    questions.remove(shell)
     close()

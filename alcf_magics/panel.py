@@ -16,7 +16,8 @@ from .login import NEXT, Login
 if TYPE_CHECKING:
     from .session import Session
 
-WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+#: Inside a widget JupyterLab does not mark a link as one.
+LINK = "color:var(--jp-content-link-color,#1976d2);text-decoration:underline"
 
 
 class LoginPanel:
@@ -29,7 +30,8 @@ class LoginPanel:
         self._busy = False
         url = html.escape(self._pending.authorize_url)
         self._link = widgets.HTML(
-            f'<a href="{url}" target="_blank" rel="noopener">Open Globus to log in</a>, '
+            f'<a href="{url}" target="_blank" rel="noopener" style="{LINK}">'
+            "Open Globus to log in</a>, "
             "then copy the code that it shows, and paste it here."
         )
         self._box = widgets.Password(

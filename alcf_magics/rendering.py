@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 import html
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .catalog import COLUMNS, Catalog, Status, row_of
@@ -16,9 +16,15 @@ if TYPE_CHECKING:
 
 #: Seconds between two draws; longer when one draw takes a tenth of that or more.
 DRAW_SECONDS = 0.1
+MAX_DRAW_SECONDS = 2.0
 
 #: Colours follow JupyterLab's theme; elsewhere the fallbacks are readable on light and dark.
 _GREY = "color:var(--jp-ui-font-color2,#808080);font-size:0.85em"
+_COLUMN_STYLES = (
+    *("text-align:left;white-space:nowrap",) * 2,
+    *("text-align:left",) * 2,
+    "text-align:right",
+)
 _DOTS = {
     Status.LIVE: "#2e9e4f",
     Status.STARTING: "#c98a00",
@@ -31,19 +37,24 @@ _DOTS = {
 
 def catalog_html(catalog: Catalog) -> str:
     """The table of models as HTML, without scripts and without colours of its own for text."""
-    head = "".join(f'<th style="text-align:left">{name}</th>' for name in COLUMNS)
+
     rows = []
     for model in catalog:
         name, cluster, status, words, window = map(_cell, row_of(model))
         dot = f'<span aria-hidden="true" style="color:{_DOTS[model.status]}">●</span> '
         cells = (f"<code>{name}</code>", cluster, dot + status, words, window)
-        rows.append(
-            "<tr>" + "".join(f'<td style="text-align:left">{cell}</td>' for cell in cells) + "</tr>"
-        )
+        rows.append(_row("td", cells))
     if not rows:
         rows.append(f'<tr><td colspan="{len(COLUMNS)}">no model matches</td></tr>')
     notes = "".join(f'<div style="{_GREY}">{html.escape(note)}</div>' for note in catalog.notes)
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>{notes}"
+    head = _row("th", COLUMNS)
+    return f"<table><thead>{head}</thead><tbody>{''.join(rows)}</tbody></table>{notes}"
+
+
+def _row(tag: str, cells: Sequence[str]) -> str:
+    styled = zip(_COLUMN_STYLES, cells, strict=True)
+    inner = "".join(f'<{tag} style="{style}">{cell}</{tag}>' for style, cell in styled)
+    return f"<tr>{inner}</tr>"
 
 
 def completion_html(completion: Completion) -> str:
@@ -99,9 +110,12 @@ class Live(abc.ABC):
         now = self._clock()
         if now < self._next:
             return
+        from . import markdown  # noqa: F401  (its import is not the cost of this draw)
+
+        now = self._clock()
         self._show(answer)
         took = self._clock() - now
-        self._next = now + max(DRAW_SECONDS, 10 * took)
+        self._next = now + min(max(DRAW_SECONDS, 10 * took), MAX_DRAW_SECONDS)
 
     @abc.abstractmethod
     def _show(self, answer: Accumulator) -> None:

@@ -6,7 +6,7 @@ import pytest
 from IPython.core.error import UsageError
 
 from alcf_magics.arguments import Help
-from alcf_magics.magics import _prompt_parser
+from alcf_magics.magics import _models_parser, _prompt_parser
 
 
 @pytest.mark.parametrize(
@@ -73,3 +73,12 @@ def test_only_option_values_are_expanded() -> None:
     """A variable in an option's value is expanded; the prompt never is."""
     options, prompt = _prompt_parser().split("-m $m tell $m", lambda value: value.upper())
     assert (options.model, prompt) == ("$M", "tell $m")
+
+
+def test_a_magic_with_one_word_takes_options_on_both_sides() -> None:
+    """A pattern may come before or after the options; a second one is refused."""
+    options, pattern = _models_parser().words("gpt --live --cluster red")
+    assert (pattern, options.live, options.cluster) == ("gpt", True, "red")
+    assert _models_parser().words("--live 'a b'")[1] == "a b"
+    with pytest.raises(UsageError, match="'two'"):
+        _models_parser().words("one --live two")

@@ -152,7 +152,7 @@ def test_a_login_without_a_gateway_grant_is_a_failure() -> None:
 def test_a_wrong_code_says_what_to_do() -> None:
     """Globus' refusal of a code is one line with the next step."""
     respx.post(f"{AUTH}/v2/oauth2/token").respond(400, json={"error": "invalid_grant"})
-    with pytest.raises(LoginFailed, match="did not take the code.*paste a new code"):
+    with pytest.raises(LoginFailed, match=r"did not take the code.*paste a new one"):
         GlobusAuth(AUTH).exchange(begin_login(Settings(), 0.0), Secret("c"))
 
 

@@ -116,11 +116,9 @@ def test_a_refusal_is_the_error_expected(name: str) -> None:
     """A recorded failure raises the class that is expected, in one readable line."""
     recording = load(name)
     for pieces in resplit(recording):
+        sent = ask(recording, pieces) if name in PROMPTS else read(recording)
         with pytest.raises(errors.AlcfError) as caught:
-            if name in PROMPTS:
-                asyncio.run(ask(recording, pieces))
-            else:
-                asyncio.run(read(recording))
+            asyncio.run(sent)
         error = caught.value
         assert type(error).__name__ in [word for word in ERRORS if word in expected(name)]
         line = str(error)
