@@ -20,6 +20,8 @@ MAX_DRAW_SECONDS = 2.0
 
 #: Colours follow JupyterLab's theme; elsewhere the fallbacks are readable on light and dark.
 _GREY = "color:var(--jp-ui-font-color2,#808080);font-size:0.85em"
+#: Not a code element: JupyterLab breaks those at every dash.
+_CODE = "font-family:var(--jp-code-font-family,monospace)"
 _COLUMN_STYLES = (
     *("text-align:left;white-space:nowrap",) * 2,
     *("text-align:left",) * 2,
@@ -42,7 +44,7 @@ def catalog_html(catalog: Catalog) -> str:
     for model in catalog:
         name, cluster, status, words, window = map(_cell, row_of(model))
         dot = f'<span aria-hidden="true" style="color:{_DOTS[model.status]}">●</span> '
-        cells = (f"<code>{name}</code>", cluster, dot + status, words, window)
+        cells = (f'<span style="{_CODE}">{name}</span>', cluster, dot + status, words, window)
         rows.append(_row("td", cells))
     if not rows:
         rows.append(f'<tr><td colspan="{len(COLUMNS)}">no model matches</td></tr>')

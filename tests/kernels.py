@@ -390,7 +390,7 @@ class Kernel:
             "code": "",
             "silent": True,
             "store_history": False,
-            "user_expressions": {"value": f"repr({expression})"},
+            "user_expressions": {"value": f"repr(({expression}))"},
             "allow_stdin": False,
             "stop_on_error": False,
         }
