@@ -31,6 +31,9 @@ from .errors import (
 #: The id of the chunk in which the gateway hides a direct endpoint's failure as assistant text.
 API_ERROR_ID = "chatcmpl-api-error"
 
+#: Seconds for which the gateway remembers that it could not ask Globus about a token.
+OUTAGE_SECONDS = 60.0
+
 LOG_IN = "Log in: %alcf_login"
 SEE_MODELS = "See what runs: %alcf_models"
 LOADING = "Loading takes 10 to 15 minutes; run the cell again then. " + SEE_MODELS
@@ -189,10 +192,12 @@ def _unauthorized(reason: Reason, bearer: str) -> AlcfError:
     if "Group restrictions" in said:
         return AccessDenied(f"The gateway refused: {_shown(said)}", SEE_MODELS)
     if "Could not" in said:
-        return GatewayUnreachable(
+        outage = GatewayUnreachable(
             f"The gateway cannot check tokens just now: {_shown(said)}.",
             "It is not your login; run the cell again in a minute.",
         )
+        outage.retry_after = OUTAGE_SECONDS
+        return outage
     if _is_stale(said):
         return LoginExpired(f"The gateway no longer accepts {bearer}.", LOG_IN)
     if "Missing" in said:

@@ -1,7 +1,8 @@
 """The bearer of this kernel: which token goes with a request, and what to do when it is refused.
 
-Order: a grant of one's own (refreshed when need be), then `ALCF_AI_TOKEN`. One lock, across
-threads and kernels, makes many that find a token expired cause one refresh.
+Order: a grant of one's own (refreshed when need be), then `ALCF_AI_TOKEN`, then a token that
+another tool of ALCF's keeps. One lock, across threads and kernels, makes many that find a token
+expired cause one refresh.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 import anyio.to_thread
 import httpx
 
+from . import foreign
 from .answers import is_stale_token
 from .errors import AlcfError, GatewayUnreachable, LoginExpired, NotLoggedIn
 from .globus import GlobusAuth
@@ -68,12 +70,30 @@ class Bearers:
         self._grants[server] = (grant,)
         return grant
 
+    @property
+    def in_memory_only(self) -> bool:
+        """Whether the grants of the auth server in force are in this kernel only."""
+        return self._settings().globus_auth_url in self._memory_only
+
     def ready(self) -> Bearer | None:
         """The bearer, if it needs neither network nor waiting."""
         grant = self.grant()
         if grant is not None:
             return _own(grant) if grant.fresh(self._clock()) else None
-        return _from_environment()
+        return self.foreign()
+
+    def foreign(self) -> Bearer | None:
+        """A token that was not minted for this package: the environment's, or another tool's.
+
+        Other tools' files are for the production gateway only.
+        """
+        bearer = _from_environment()
+        if bearer is not None or not self._settings().is_production:
+            return bearer
+        for tool, grant in foreign.valid_grants(self._clock()).items():
+            until = time.strftime("%a %d %b %H:%M", time.localtime(grant.expires_at_seconds))
+            return Bearer(grant.access_token, f"the token of {tool}, good until {until}")
+        return None
 
     def current(self) -> Bearer:
         """A bearer to send now, refreshed if need be. Raises NotLoggedIn, LoginExpired."""
@@ -83,7 +103,7 @@ class Bearers:
         grant = self.grant()
         if grant is None:
             raise NotLoggedIn("You are not logged in to ALCF.", LOG_IN)
-        return self._refresh(grant)
+        return self._refreshed(grant)
 
     def renew(self, refused: Bearer) -> Bearer | None:
         """Another bearer after one was refused as stale; None when there is no better one.
@@ -91,17 +111,17 @@ class Bearers:
         A foreign token is never refreshed. A grant that another kernel has refreshed is taken
         over instead of being refreshed again.
         """
-        if refused.grant is None:
-            return None
+        return None if refused.grant is None else self._refreshed(refused.grant)
+
+    def _refreshed(self, grant: Grant) -> Bearer:
+        """A grant renewed; a foreign token when it cannot be, if there is one."""
         try:
-            return self._refresh(refused.grant)
+            return self._refresh(grant)
         except LoginExpired:
-            if self._settings().globus_auth_url != refused.grant.auth_server:
+            other = self.foreign()
+            if other is None:
                 raise
-            foreign = _from_environment()
-            if foreign is None:
-                raise
-            return foreign
+            return other
 
     def _refresh(self, old: Grant) -> Bearer:
         """One refresh for all who hold `old`, whoever comes first."""

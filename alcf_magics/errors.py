@@ -107,7 +107,12 @@ class GatewayError(AlcfError):
 
 
 class GatewayUnreachable(AlcfError):
-    """Nothing answered: no network, a wrong address, or a time-out on the way."""
+    """Nothing answered: no network, a wrong address, or a time-out on the way.
+
+    `retry_after` is in seconds where it is known when another try may succeed.
+    """
+
+    retry_after: float | None = None
 
 
 class StreamBroken(AlcfError):

@@ -55,7 +55,8 @@ class Grant:
 
     `expires_at_seconds` is a whole number of seconds since 1970; `identity_id` the `sub` of the
     person; `auth_server` the address that minted the grant, and the only one it is used with;
-    `username` who it is, where known. `extra` keeps fields that others wrote.
+    `username` who it is and `issued_at_seconds` when the tokens were last renewed, where known.
+    `extra` keeps fields that others wrote.
     """
 
     resource_server: str
@@ -67,6 +68,7 @@ class Grant:
     token_type: str = "Bearer"
     auth_server: str = PRODUCTION_GLOBUS_AUTH
     username: str = ""
+    issued_at_seconds: int = 0
     extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def fresh(self, now: float, margin: float = REFRESH_MARGIN) -> bool:
@@ -115,6 +117,7 @@ def grants_from_answer(
             token_type=str(part.get("token_type") or "Bearer"),
             auth_server=auth_server,
             username=str(claims.get("preferred_username") or claims.get("email") or ""),
+            issued_at_seconds=int(now),
         )
         for part in parts
         if isinstance(part, Mapping)

@@ -2,30 +2,49 @@
 
 from __future__ import annotations
 
-import contextlib
 import getpass
-import html
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from .bearer import finish_login, revoke
 from .errors import AlcfError, GatewayError, LoginExpired, LoginFailed, NotLoggedIn
 from .globus import GlobusAuth, PendingLogin, read_code
-from .grants import Grant, Secret
+from .grants import Grant, Secret, gateway_grant
 from .settings import TOKEN_VARIABLE
 
 if TYPE_CHECKING:
     from .session import Session
 
-NEXT = "Open the link, log in, copy the code, and type: %alcf_login CODE"
 NOBODY = (
     f"This notebook runs without a person (no input is allowed): log in once in a notebook or "
     f"a terminal with %alcf_login, or set {TOKEN_VARIABLE}."
 )
 TRIES = 3
+#: Days for which Globus refreshes a login that is not used.
+REFRESH_DAYS = 182
+
+
+@dataclass(frozen=True)
+class LoginStatus:
+    """Who is logged in, as rows of a name and a value. Its repr is an aligned text."""
+
+    rows: tuple[tuple[str, str], ...]
+
+    def __repr__(self) -> str:
+        width = max(len(name) for name, _ in self.rows)
+        return "\n".join(f"{name:<{width}}  {value}" for name, value in self.rows)
+
+
+@dataclass(frozen=True)
+class _Unconfirmed:
+    """A login of another person than the stored one, until somebody says to replace it."""
+
+    pending: PendingLogin
+    grants: tuple[Grant, ...]
+    question: str
 
 
 class Login:
@@ -35,6 +54,12 @@ class Login:
         self._session = session
         self._lock = threading.Lock()
         self._tried: set[Secret] = set()
+        self._unconfirmed: _Unconfirmed | None = None
+
+    @property
+    def question(self) -> str:
+        """What is to be confirmed before a login replaces another person's; empty if nothing."""
+        return self._unconfirmed.question if self._unconfirmed else ""
 
     def state(self) -> str | None:
         """Who is logged in and until when, in one line; None when a login is needed.
@@ -50,16 +75,25 @@ class Login:
             return None
         return None if bearer.grant is None else f"Already logged in {_who_and_until(bearer.grant)}"
 
-    def begin(self) -> PendingLogin:
+    def why(self) -> str:
+        """Why somebody should log in now, or what is used until then; empty if nothing is."""
+        if self._session.refused is not None:
+            return self._session.refused.what
+        bearer = self._session.bearers.foreign()
+        return "" if bearer is None else f"Until you log in, {bearer.source} is used."
+
+    def begin(self, *, force: bool = False) -> PendingLogin:
         """The login to finish, begun now or within the last ten minutes."""
         refused = self._session.refused
-        return self._session.begin_login(fresh=refused is not None and refused.fresh_login)
+        fresh = force or (refused is not None and refused.fresh_login)
+        return self._session.begin_login(fresh=fresh)
 
     def finish(self, typed: str, pending: PendingLogin | None = None) -> str:
         """Exchange what a person pasted; the line that says how it went.
 
         Each code is exchanged once. Raises LoginFailed for an empty, wrong or spent code: the
-        same link then takes another try.
+        same link then takes another try. A login of another person than the stored one is kept
+        until `replace`, and raises LoginFailed with the question.
         """
         pending = pending or self._session.pending
         if pending is None:
@@ -81,10 +115,24 @@ class Login:
             # Globus never saw it: the same code may be tried again.
             self._tried.discard(code)
             raise
-        return self._done(pending, grants, memory_only=self._session.sandbox is not None)
+        stored = self._session.bearers.grant()
+        new = gateway_grant(grants)
+        if stored is not None and stored.identity_id != new.identity_id:
+            question = f"You are logged in as {_who(stored)}; this login is {_who(new)}'s."
+            self._unconfirmed = _Unconfirmed(pending, grants, question)
+            raise LoginFailed(question, "To take it over: %alcf_login --replace")
+        return self._done(pending, grants)
 
-    def _done(self, pending: PendingLogin, grants: tuple[Grant, ...], *, memory_only: bool) -> str:
+    def replace(self) -> str:
+        """Take over the login that waits for a word, in place of the stored one."""
+        waiting, self._unconfirmed = self._unconfirmed, None
+        if waiting is None:
+            raise LoginFailed("There is no login to take over.", "Log in: %alcf_login")
+        return self._done(waiting.pending, waiting.grants)
+
+    def _done(self, pending: PendingLogin, grants: tuple[Grant, ...]) -> str:
         session = self._session
+        memory_only = session.sandbox is not None
         grant, saved = finish_login(session.bearers, grants, memory_only=memory_only)
         session.end_login(pending)
         trouble = ""
@@ -100,13 +148,22 @@ class Login:
         kept = "" if saved.written or memory_only else f" Not stored: {saved.reason}."
         return f"Logged in {_who_and_until(grant)}{kept}{trouble}"
 
-    def prompt(self, ask: Callable[[str], str] = getpass.getpass) -> str:
+    def prompt(self, *, force: bool = False, ask: Callable[[str], str] = getpass.getpass) -> str:
         """Ask for the code until it is right, three times at most; holds the cell meanwhile."""
-        print(f"Open this link and log in:\n\n{self.begin().authorize_url}\n", flush=True)
+        if why := self.why():
+            print(why)
+        print(
+            f"Open this link and log in:\n\n{self.begin(force=force).authorize_url}\n", flush=True
+        )
         for attempt in range(TRIES):
             try:
                 return self.finish(ask("Paste the code here: "))
             except LoginFailed as error:
+                if self.question:
+                    print(self.question, flush=True)
+                    if ask("Take it over? Type yes: ").strip().casefold() in ("y", "yes"):
+                        return self.replace()
+                    raise
                 if attempt == TRIES - 1:
                     raise
                 print(error, flush=True)
@@ -145,58 +202,49 @@ class Login:
             return f"Removed the login here. {failed}"
         return "Logged out: the login is revoked and removed."
 
+    def status(self) -> LoginStatus:
+        """Who is logged in, from where, until when; asks the gateway who that is."""
+        session = self._session
+        try:
+            bearer = session.bearers.current()
+        except (LoginExpired, NotLoggedIn) as error:
+            return LoginStatus((("logged in", f"no: {error}"), *self._places()))
+        grant = bearer.grant
+        rows = [("token from", bearer.source)]
+        if grant is not None:
+            rows.append(("token until", f"{_moment(grant.expires_at_seconds)}, then renewed"))
+            since = grant.issued_at_seconds
+            last = _moment(since + REFRESH_DAYS * 86400) if since else "six months after its use"
+            rows.append(("renewable until", last if grant.refresh_token else "not renewable"))
+        try:
+            who = session.runtime.run(session.gateway.whoami)
+            rows.insert(0, ("logged in", str(who.get("username") or who.get("name") or "yes")))
+            rows.append(("identity provider", str(who.get("idp_name") or "not known")))
+        except AlcfError as error:
+            rows.insert(0, ("logged in", _who(grant) if grant else "with a token"))
+            rows.append(("the gateway says", str(error)))
+        return LoginStatus((*rows, *self._places()))
+
+    def _places(self) -> tuple[tuple[str, str], ...]:
+        settings = self._session.settings
+        bearers = self._session.bearers
+        stored = "in this kernel only" if bearers.in_memory_only else str(bearers.file.path)
+        return (
+            ("stored", stored),
+            ("gateway", settings.gateway_url),
+            ("Globus Auth", settings.globus_auth_url),
+        )
+
+
+def _who(grant: Grant) -> str:
+    return grant.username or grant.identity_id or "somebody"
+
+
+def _moment(seconds: float) -> str:
+    return time.strftime("%a %d %b %Y %H:%M", time.localtime(seconds))
+
 
 def _who_and_until(grant: Grant) -> str:
-    who = grant.username or grant.identity_id or "somebody"
     until = time.strftime("%a %d %b %H:%M", time.localtime(grant.expires_at_seconds))
     renewed = ", renewed by itself" if grant.refresh_token else ""
-    return f"as {who} (token until {until}{renewed})."
-
-
-def log_in(
-    shell: Any, session: Session, typed: str, *, prompt: bool = False, sandbox: bool = False
-) -> None:
-    """`%alcf_login`: the panel in a notebook, a prompt in a terminal, or what was asked for."""
-    login = session.login
-    if sandbox:
-        print(login.sandbox())
-        return
-    if typed:
-        print(login.finish(typed))
-        return
-    state = login.state()
-    if state is not None:
-        print(state)
-        return
-    if session.refused is not None:
-        print(session.refused.what)
-    in_notebook = hasattr(shell, "kernel")
-    if nobody_there(shell):
-        if prompt:
-            raise NotLoggedIn("Nobody is here to paste a code.", NOBODY)
-        show_link(login.begin().authorize_url)
-    elif prompt or not in_notebook:
-        print(login.prompt())
-    else:
-        from .panel import LoginPanel
-
-        LoginPanel(session, login).show()
-
-
-def show_link(url: str) -> None:
-    """What a notebook without a person shows instead of the panel."""
-    from IPython.display import display
-
-    link = f'<a href="{html.escape(url)}" target="_blank" rel="noopener">Log in to ALCF</a>'
-    bundle = {
-        "text/plain": f"Log in to ALCF: {url}\n{NEXT}\n{NOBODY}",
-        "text/html": f"<p>{link}</p><p>{html.escape(NEXT)}</p><p>{html.escape(NOBODY)}</p>",
-    }
-    display(bundle, raw=True)  # type: ignore[no-untyped-call]
-
-
-def nobody_there(shell: Any) -> bool:
-    """Whether the front end allows no input: nbclient, papermill, a batch job."""
-    with contextlib.suppress(Exception):
-        return shell.kernel.get_parent()["content"].get("allow_stdin") is False
-    return False
+    return f"as {_who(grant)} (token until {until}{renewed})."

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
+import contextlib
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
@@ -11,6 +14,9 @@ from traitlets import Unicode, default, observe
 
 from . import questions
 from .arguments import Help, Parser
+from .errors import LoginExpired, LoginFailed, NotLoggedIn
+from .history import forget
+from .rendering import Formats, WaitLine, show_link
 from .session import close, session
 from .settings import SETTING_NAMES, Settings
 
@@ -19,6 +25,7 @@ if TYPE_CHECKING:
 
     from .catalog import Catalog
     from .completions import Completion
+    from .login import LoginStatus
 
 EFFORTS = ("low", "medium", "high")
 
@@ -28,6 +35,11 @@ def _login_parser() -> Parser:
     parser.option("--prompt", action="store_true", help="ask for the code in the cell, and wait")
     parser.option(
         "--sandbox", action="store_true", help="start a local sandbox instead, without an account"
+    )
+    parser.option("--status", action="store_true", help="who is logged in, from where, until when")
+    parser.option("--force", action="store_true", help="log in anew, whoever is logged in")
+    parser.option(
+        "--replace", action="store_true", help="take over a login that is another person's"
     )
     return parser
 
@@ -91,8 +103,6 @@ class AlcfMagics(Magics):
 
     def __init__(self, shell: InteractiveShell) -> None:
         super().__init__(shell)
-        from .rendering import Formats
-
         self.formats = Formats(shell)
         for name in self._trait_values.keys() & set(SETTING_NAMES):  # from a configuration file
             session().choose(**{name: getattr(self, name)})
@@ -121,23 +131,62 @@ class AlcfMagics(Magics):
     def _chosen(self, change: Any) -> None:
         session().choose(**{change["name"]: change["new"]})
 
-    def _reflect(self) -> None:
-        """Let `%config` show the settings in force, which a sandbox changes."""
-        settings = Settings.load(session().chosen)
-        self._trait_values.update({name: getattr(settings, name) for name in SETTING_NAMES})
-
     @line_magic
-    def alcf_login(self, line: str) -> None:
+    def alcf_login(self, line: str) -> LoginStatus | None:
         """Log in. See `%alcf_login --help`."""
         try:
             options, code = _login_parser().words(line)
         except Help as text:
             print(text)
-            return
-        from .login import log_in
+            return None
+        try:
+            if code:
+                forget(self.shell, code)
+            if options.status:
+                return session().login.status()
+            self._log_in(code, options)
+        except KeyboardInterrupt:
+            # An ordinary traceback would show the cell, and with it the code.
+            raise LoginFailed("The login was interrupted.", "Begin again: %alcf_login") from None
+        finally:
+            self._reflect()
+            self._tell()
+        return None
 
-        log_in(self.shell, session(), code, prompt=options.prompt, sandbox=options.sandbox)
-        self._reflect()
+    def _log_in(self, code: str, options: argparse.Namespace) -> None:
+        login = session().login
+        if options.sandbox:
+            print(login.sandbox())
+        elif options.replace:
+            print(login.replace())
+        elif code:
+            line = login.finish(code)
+            self._close_panel(line)
+            print(line)
+        elif not options.force and (state := login.state()) is not None:
+            print(state)
+        else:
+            self._begin_login(options.prompt, force=options.force)
+
+    def _begin_login(self, prompt: bool, *, force: bool = False) -> None:
+        """The panel in a notebook, a prompt in a terminal or on demand; headless, the link."""
+        from .login import NOBODY
+
+        login = session().login
+        if is_headless(self.shell):
+            if prompt:
+                raise NotLoggedIn("Nobody is here to paste a code.", NOBODY)
+            show_link(login.begin(force=force).authorize_url, login.why(), NOBODY)
+        elif prompt or not hasattr(self.shell, "kernel"):
+            print(login.prompt(force=force))
+        else:
+            from .panel import LoginPanel
+
+            LoginPanel(session(), login, force=force).show()
+
+    def _close_panel(self, line: str) -> None:
+        if session().panel is not None:
+            session().panel.close(line)
 
     @line_magic
     def alcf_logout(self, line: str) -> None:
@@ -149,6 +198,7 @@ class AlcfMagics(Magics):
             return
         print(session().login.logout())
         self._reflect()
+        self._tell()
 
     @line_magic
     def alcf_models(self, line: str) -> Catalog | None:
@@ -158,7 +208,9 @@ class AlcfMagics(Magics):
         except Help as text:
             print(text)
             return None
-        return session().catalog(max_age=0).select(pattern, options.cluster, options.live)
+        with self._curing():
+            catalog = session().catalog(max_age=0)
+        return catalog.select(pattern, options.cluster, options.live)
 
     @no_var_expand
     @line_cell_magic
@@ -177,10 +229,34 @@ class AlcfMagics(Magics):
         from .prompting import ask
 
         alone = cell is not None or is_whole_cell(self.shell, "alcf")
-        completion = ask(self.shell, session(), options, prompt.strip("\n"), alone=alone)
+        with self._curing():
+            completion = ask(self.shell, session(), options, prompt.strip("\n"), alone=alone)
         if not alone or not hasattr(self.shell, "kernel"):
             self.formats.on_screen(completion)
         return completion
+
+    @contextlib.contextmanager
+    def _curing(self) -> Iterator[None]:
+        """Show what is waited for; when only a fresh login helps, show the panel at once."""
+        session().on_wait = WaitLine(self.shell)
+        try:
+            yield
+        except LoginExpired as error:
+            if error.fresh_login and hasattr(self.shell, "kernel") and not is_headless(self.shell):
+                self._begin_login(prompt=False)
+            raise
+        finally:
+            self._tell()
+
+    def _tell(self) -> None:
+        """Say once what happened to the token file."""
+        for notice in session().notices():
+            print(notice)
+
+    def _reflect(self) -> None:
+        """Let `%config` show the settings in force, which a sandbox changes."""
+        settings = Settings.load(session().chosen)
+        self._trait_values.update({name: getattr(settings, name) for name in SETTING_NAMES})
 
     def _expanded(self, value: str) -> str:
         """`-m $model` and `-m {model}` in an option; the prompt itself is never expanded."""
@@ -197,6 +273,14 @@ def is_whole_cell(shell: Any, magic: str) -> bool:
     except (AttributeError, KeyError):
         return False
     return "\n" not in code and code.startswith(f"%{magic}")
+
+
+def is_headless(shell: Any) -> bool:
+    """Whether the front end allows no input: nbclient, papermill, a batch job."""
+    try:
+        return shell.kernel.get_parent()["content"].get("allow_stdin") is False
+    except (AttributeError, KeyError, TypeError):
+        return False
 
 
 def load(shell: InteractiveShell) -> None:

@@ -1,88 +1,155 @@
-"""The login panel: a link, a box for the code, a button, a line. It never blocks the kernel."""
+"""The login panel: a link, a box for the code, a button, a line. It never blocks the kernel.
+
+It is two outputs: a text with the link, which reads well in a saved notebook and where widgets
+are not shown, and the widgets. When the login is done the first is one line and the second gone.
+"""
 
 from __future__ import annotations
 
 import contextvars
 import html
+import time
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
+import anyio
 import ipywidgets as widgets
 from IPython.display import display
 
 from .errors import AlcfError
-from .login import NEXT, Login
+from .globus import PENDING_SECONDS
+from .login import Login
+from .rendering import show_link
 
 if TYPE_CHECKING:
     from .session import Session
 
-#: Inside a widget JupyterLab does not mark a link as one.
-LINK = "color:var(--jp-content-link-color,#1976d2);text-decoration:underline"
+#: Seconds between two looks at the clock.
+TICK_SECONDS = 5.0
+#: Drawn by the browser itself: no script, no style sheet.
+SPINNER = '<progress aria-label="asking Globus" style="width:6em"></progress> '
 
 
 class LoginPanel:
     """One login in one cell. Callbacks run after the cell, on whichever thread the kernel takes."""
 
-    def __init__(self, session: Session, login: Login, why: str = "") -> None:
+    def __init__(self, session: Session, login: Login, *, force: bool = False) -> None:
         self._session = session
         self._login = login
-        self._pending = login.begin()
+        self._pending = login.begin(force=force)
+        self._why = login.why()
+        self._said = ""
+        self._open = True
         self._busy = False
-        url = html.escape(self._pending.authorize_url)
-        self._link = widgets.HTML(
-            f'<a href="{url}" target="_blank" rel="noopener" style="{LINK}">'
-            "Open Globus to log in</a>, "
-            "then copy the code that it shows, and paste it here."
-        )
-        self._box = widgets.Password(
-            description="Code", placeholder="paste the code", continuous_update=False
-        )
-        self._button = widgets.Button(description="Log in", button_style="primary")
-        self._status = widgets.HTML(html.escape(why))
-        self._button.on_click(lambda _: self._submit())
-        # Fires on Enter, and on leaving the box: Login exchanges each code once.
-        self._box.observe(lambda change: self._submit(), names="value")
-        self._view = widgets.VBox(
-            [self._link, widgets.HBox([self._box, self._button]), self._status]
-        )
-        self._handle: Any = None
         self._context = contextvars.copy_context()
+        self._text: Any = None
+        self._widgets: Any = None
+        self._clock: Future[None] | None = None
+        # The value comes with every key, so the button can tell whether there is a code. Enter
+        # arrives as a message of its own; leaving the box sends nothing.
+        self._box = widgets.Password(description="Code", placeholder="paste the code here")
+        self._button = widgets.Button(
+            description="Log in", button_style="primary", disabled=True, tooltip="Log in"
+        )
+        self._replace = widgets.Button(description="Take it over", button_style="warning")
+        self._replace.layout.display = "none"
+        self._line = widgets.HTML()
+        self._view = widgets.VBox(
+            [widgets.HBox([self._box, self._button, self._replace]), self._line]
+        )
+        self._box.observe(lambda change: self._enable(), names="value")
+        self._box.on_msg(self._on_box_message)
+        self._button.on_click(lambda button: self._submit())
+        self._replace.on_click(lambda button: self._start(self._login.replace))
 
     def show(self) -> None:
-        """Display the panel; its plain text holds the link and what to type next."""
+        """Display the panel in the running cell, and let an older one go quiet."""
+        older, self._session.panel = self._session.panel, self
+        if older is not None:
+            older.close("Another login was begun below.")
+        self._text = show_link(self._pending.authorize_url, self._why)
+        self._say("")
         bundle = self._view._repr_mimebundle_()
         # ipywidgets gives data alone, or data and metadata, by version.
         data = dict(bundle[0] if isinstance(bundle, tuple) else bundle)
-        data["text/plain"] = f"Log in to ALCF: {self._pending.authorize_url}\n{NEXT}"
-        self._handle = display(data, raw=True, display_id=True)  # type: ignore[no-untyped-call]
+        data["text/plain"] = "(a box for the code)"
+        self._widgets = display(data, raw=True, display_id=True)  # type: ignore[no-untyped-call]
+        self._clock = self._session.runtime.spawn(self._count_down)
+
+    def close(self, line: str) -> None:
+        """End the panel: from now on the cell, and the notebook that is saved, hold one line."""
+        if not self._open:
+            return
+        self._open = False
+        if self._clock is not None:
+            self._clock.cancel()
+        if self._session.panel is self:
+            self._session.panel = None
+        self._box.value = ""
+        self._context.copy().run(self._text.update, {"text/plain": line}, raw=True)
+        self._context.copy().run(self._widgets.update, {}, raw=True)
+        self._view.close_all()
+
+    def _on_box_message(self, box: object, content: dict[str, Any], buffers: object) -> None:
+        if content.get("event") == "submit":
+            self._submit()
 
     def _submit(self) -> None:
         typed = self._box.value
-        if self._busy or (not typed and self._handle is None):
-            return
-        if not typed:
+        if not typed.strip():
             self._say("There is no code yet: paste it into the box.")
             return
+        self._start(lambda: self._login.finish(typed, self._pending))
+
+    def _start(self, work: Any) -> None:
+        """Do something that asks Globus, which may take seconds: the kernel stays free."""
+        if self._busy or not self._open:
+            return
         self._busy = True
-        self._button.disabled = True
+        self._enable()
         self._say("Asking Globus…")
-        # The exchange may take seconds; the kernel stays free meanwhile.
-        future = self._session.runtime.start(lambda: self._login.finish(typed, self._pending))
+        future = self._session.runtime.start(work)
         future.add_done_callback(lambda done: self._context.copy().run(self._ended, done))
 
     def _ended(self, future: Future[str]) -> None:
-        self._box.value = ""
         self._busy = False
-        self._button.disabled = False
+        self._box.value = ""
+        self._enable()
+        if future.cancelled():
+            return
         try:
             line = future.result()
         except AlcfError as error:
-            self._say(str(error))
+            self._say(error.what if self._login.question else str(error))
+            self._replace.layout.display = "" if self._login.question else "none"
+            self._box.focus()
         else:
-            self._say(line)
-            # From now on the cell, and the notebook that is saved, hold one line.
-            self._handle.update({"text/plain": line}, raw=True)
-            self._view.close_all()
+            self.close(line)
+
+    def _enable(self) -> None:
+        """Nothing that cannot be pressed looks as if it could."""
+        expired = not self._pending.alive(time.time())
+        self._box.disabled = self._busy or expired
+        self._button.disabled = self._busy or expired or not self._box.value.strip()
+
+    async def _count_down(self) -> None:
+        while self._open:
+            await anyio.sleep(TICK_SECONDS)
+            self._context.copy().run(self._tick)
+
+    def _tick(self) -> None:
+        if self._pending.alive(time.time()):
+            self._say(self._said)
+        else:
+            self.close("The link has expired. Log in again: %alcf_login")
 
     def _say(self, line: str) -> None:
-        self._status.value = html.escape(line)
+        """What happened last, and for how long the link is good; polite to screen readers."""
+        self._said = line
+        left = PENDING_SECONDS - (time.time() - self._pending.begun_at)
+        minutes = max(1, round(left / 60))
+        good = f"The link is good for {minutes} more minute{'s' if minutes > 1 else ''}."
+        said = f"{SPINNER if self._busy else ''}{html.escape(line)} " if line else ""
+        value = f'<div role="status" aria-live="polite">{said}{good}</div>'
+        if value != self._line.value:
+            self._line.value = value

@@ -13,6 +13,7 @@ from .completions import Accumulator, Completion
 
 if TYPE_CHECKING:
     from .catalog import Model
+    from .login import LoginStatus
 
 #: Seconds between two draws; longer when one draw takes a tenth of that or more.
 DRAW_SECONDS = 0.1
@@ -22,6 +23,10 @@ MAX_DRAW_SECONDS = 2.0
 _GREY = "color:var(--jp-ui-font-color2,#808080);font-size:0.85em"
 #: Not a code element: JupyterLab breaks those at every dash.
 _CODE = "font-family:var(--jp-code-font-family,monospace)"
+#: Marked as a link also where the front end does not do it.
+_LINK = "color:var(--jp-content-link-color,#1976d2);text-decoration:underline"
+#: What to type where there is no box for the code.
+NEXT = "Open the link, log in, copy the code, and type: %alcf_login CODE"
 _COLUMN_STYLES = (
     *("text-align:left;white-space:nowrap",) * 2,
     *("text-align:left",) * 2,
@@ -57,6 +62,16 @@ def _row(tag: str, cells: Sequence[str]) -> str:
     styled = zip(_COLUMN_STYLES, cells, strict=True)
     inner = "".join(f'<{tag} style="{style}">{cell}</{tag}>' for style, cell in styled)
     return f"<tr>{inner}</tr>"
+
+
+def status_html(status: LoginStatus) -> str:
+    """Who is logged in, as a table of two columns."""
+    rows = "".join(
+        f'<tr><th style="text-align:left">{_cell(name)}</th>'
+        f'<td style="text-align:left">{_cell(value)}</td></tr>'
+        for name, value in status.rows
+    )
+    return f"<table><tbody>{rows}</tbody></table>"
 
 
 def completion_html(completion: Completion) -> str:
@@ -96,6 +111,29 @@ def _cell(value: object) -> str:
     if value is None:
         return ""
     return html.escape(f"{value:,}" if isinstance(value, int) else str(value))
+
+
+def show_link(url: str, *lines: str) -> Any:
+    """Show the link of a login and what to type next; the handle of that output.
+
+    The first of `lines` says why to log in, the others what else to know.
+    """
+    from IPython.display import display
+
+    why, *others = lines or [""]
+    escaped = html.escape(url)
+    link = f'<a href="{escaped}" target="_blank" rel="noopener" style="{_LINK}">Open Globus</a>'
+    page = [
+        f"<p>{html.escape(why)}</p>" if why else "",
+        f"<p>{link}, log in, copy the code that it shows, and paste it below "
+        "(or type <code>%alcf_login CODE</code>).</p>",
+        *(f"<p>{html.escape(line)}</p>" for line in others),
+    ]
+    bundle = {
+        "text/plain": "\n".join(filter(None, [why, f"Log in to ALCF: {url}", NEXT, *others])),
+        "text/html": "".join(page),
+    }
+    return display(bundle, raw=True, display_id=True)  # type: ignore[no-untyped-call]
 
 
 class Live(abc.ABC):
@@ -217,6 +255,32 @@ class TerminalLive(Live):
             print(f"[{why}]", flush=True)
 
 
+class WaitLine:
+    """One line that says what is being waited for, and goes away with it."""
+
+    def __init__(self, shell: Any) -> None:
+        self._in_notebook = hasattr(shell, "kernel")
+        self._handle: Any = None
+        self._printed = False
+
+    def __call__(self, line: str) -> None:
+        if not self._in_notebook:
+            # A terminal keeps what was printed: the first line of a countdown is enough.
+            if line and not self._printed:
+                print(line, flush=True)
+            self._printed = bool(line)
+            return
+        from IPython.display import display
+
+        bundle = {"text/plain": line, "text/html": _line(line)} if line else {}
+        if self._handle is not None:
+            self._handle.update(bundle, raw=True)
+        elif line:
+            self._handle = display(bundle, raw=True, display_id=True)  # type: ignore[no-untyped-call]
+        if not line:
+            self._handle = None
+
+
 class Formats:
     """How IPython shows our values while the extension is loaded, and never otherwise.
 
@@ -232,11 +296,13 @@ class Formats:
         formatters = self._shell.display_formatter.formatters
         formatters["text/html"].for_type(Completion, completion_html)
         formatters["text/html"].for_type(Catalog, catalog_html)
+        # By name, because the class is imported only when somebody logs in.
+        formatters["text/html"].for_type_by_name("alcf_magics.login", "LoginStatus", status_html)
         self._shell.display_formatter.ipython_display_formatter.for_type(Completion, self._skip)
 
     def remove(self) -> None:
         formatters = self._shell.display_formatter.formatters
-        for kind in (Completion, Catalog):
+        for kind in (Completion, Catalog, "alcf_magics.login.LoginStatus"):
             formatters["text/html"].pop(kind, None)
         self._shell.display_formatter.ipython_display_formatter.pop(Completion, None)
 

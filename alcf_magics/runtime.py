@@ -31,14 +31,20 @@ class Runtime:
         self._stack = contextlib.ExitStack()
         self._portal: BlockingPortal | None = None
 
-    def run(self, function: Callable[[], Awaitable[T]]) -> T:
-        """Run a coroutine function there and wait for its result; an interrupt cancels it."""
-        future = self._start(function)
+    def run(
+        self, function: Callable[[], Awaitable[T]], poll: Callable[[], None] = lambda: None
+    ) -> T:
+        """Run a coroutine function there and wait for its result; an interrupt cancels it.
+
+        `poll` is called again and again meanwhile, on the waiting thread.
+        """
+        future = self.spawn(function)
         try:
             while True:
                 # Short waits, because a wait without end would not notice an interrupt.
                 if wait([future], timeout=POLL).done:
                     return future.result()
+                poll()
         except BaseException:
             future.cancel()
             raise
@@ -58,7 +64,7 @@ class Runtime:
             finally:
                 arrived.put(None)
 
-        future = self._start(pump)
+        future = self.spawn(pump)
         try:
             ended = False
             while not ended:
@@ -84,7 +90,7 @@ class Runtime:
         async def work() -> T:
             return await anyio.to_thread.run_sync(function, abandon_on_cancel=True)
 
-        return self._start(work)
+        return self.spawn(work)
 
     def close(self) -> None:
         """Stop the loop and its thread. The next use starts another."""
@@ -94,7 +100,8 @@ class Runtime:
                 portal.start_task_soon(portal.stop, True)
         self._stack.close()
 
-    def _start(self, function: Callable[[], Awaitable[T]]) -> Future[T]:
+    def spawn(self, function: Callable[[], Awaitable[T]]) -> Future[T]:
+        """Run a coroutine function there without waiting; cancelling the future cancels it."""
         if self._portal is None:
             self._portal = self._stack.enter_context(start_blocking_portal("asyncio"))
         return self._portal.start_task_soon(function)

@@ -13,11 +13,11 @@ import atexit
 import contextlib
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from .completions import Accumulator, ChatRequest, Completion, Message
-from .errors import AlcfError, LoginExpired, StreamBroken
+from .errors import AlcfError, GatewayUnreachable, LoginExpired, StreamBroken
 from .settings import SETTING_NAMES, Settings
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 #: Seconds that a catalog is used again: the gateway itself caches the jobs for as long.
 CATALOG_SECONDS = 60.0
+#: Seconds between two steps of a countdown, and the most that an interrupt of one takes.
+COUNT_SECONDS = 0.2
 
 
 class Session:
@@ -50,6 +52,14 @@ class Session:
         self.refused: LoginExpired | None = None
         #: The sandbox that this session started, if it did.
         self.sandbox: Any = None
+        #: The login panel that is open, if one is; a newer one makes it go quiet.
+        self.panel: Any = None
+        #: Shows what is being waited for, while it is; an empty text takes it away.
+        self.on_wait: Callable[[str], None] = lambda line: None
+        #: What is being waited for just now, in words.
+        self.waiting_for = ""
+        self._notices: list[str] = []
+        self._shown_wait = ""
 
     def __repr__(self) -> str:
         return f"<alcf_magics session with {self._chosen.get('gateway_url', 'the gateway')}>"
@@ -95,9 +105,19 @@ class Session:
         with self._lock:
             if self._bearers is None:
                 from .bearer import Bearers
+                from .token_file import TokenFile
 
-                self._bearers = Bearers(lambda: self.settings)
+                file = TokenFile(tell=self._notices.append, tell_wait=self._wait_for)
+                self._bearers = Bearers(lambda: self.settings, file)
             return self._bearers
+
+    def notices(self) -> list[str]:
+        """What happened to the token file that the reader should know; told once."""
+        told, self._notices[:] = list(self._notices), []
+        return told
+
+    def _wait_for(self, line: str) -> None:
+        self.waiting_for = line
 
     @property
     def auth(self) -> GatewayAuth:
@@ -174,7 +194,12 @@ class Session:
             if url == gateway.url and time.monotonic() - read_at < max_age:
                 return catalog
         with self._noting_refusal():
-            catalog = self.runtime.run(gateway.catalog)
+            try:
+                catalog = self.runtime.run(gateway.catalog, self._tick)
+            except GatewayUnreachable as error:
+                for _ in self._wait_out(error):
+                    time.sleep(COUNT_SECONDS)
+                catalog = self.runtime.run(gateway.catalog, self._tick)
         self._catalog = (time.monotonic(), gateway.url, catalog)
         return catalog
 
@@ -190,18 +215,51 @@ class Session:
         Whatever ends it early carries the part that came as `.completion`: an AlcfError, or
         KeyboardInterrupt. Leaving the loop closes the connection.
         """
-        gateway = self.gateway
         answer = Accumulator(request.model, model.cluster, time.monotonic())
         try:
             with self._noting_refusal():
-                for batch in self.runtime.iterate(lambda: gateway.stream(model, request)):
-                    for at, chunk in batch:
-                        answer.add(chunk, at)
-                    yield answer
+                try:
+                    yield from self._stream(model, request, answer)
+                except GatewayUnreachable as error:
+                    for _ in self._wait_out(error):
+                        yield answer
+                        time.sleep(COUNT_SECONDS)
+                    yield from self._stream(model, request, answer)
         except (AlcfError, KeyboardInterrupt) as error:
             if answer.began or isinstance(error, StreamBroken | KeyboardInterrupt):
                 error.completion = answer.completion()  # type: ignore[union-attr]
             raise
+
+    def _stream(
+        self, model: Model, request: ChatRequest, answer: Accumulator
+    ) -> Iterator[Accumulator]:
+        gateway = self.gateway
+        for batch in self.runtime.iterate(lambda: gateway.stream(model, request)):
+            for at, chunk in batch:
+                answer.add(chunk, at)
+            self._tick()
+            yield answer
+
+    def _tick(self) -> None:
+        """Show what a background thread waits for; called again and again on the main thread."""
+        if self.waiting_for != self._shown_wait:
+            self._shown_wait = self.waiting_for
+            self.on_wait(self.waiting_for)
+
+    def _wait_out(self, error: GatewayUnreachable) -> Iterator[None]:
+        """Count down until another try may succeed, a step at a time.
+
+        Raises the error at once when no such time is known.
+        """
+        if error.retry_after is None:
+            raise error
+        end = time.monotonic() + error.retry_after
+        while (left := end - time.monotonic()) > 0:
+            self.waiting_for = f"{error.what} Trying once more in {left:.0f} s"
+            self._tick()
+            yield
+        self.waiting_for = ""
+        self._tick()
 
     def ask(
         self,
@@ -235,6 +293,8 @@ class Session:
     def close(self) -> None:
         """Give everything back: connections, event loop, a sandbox that was started."""
         with self._lock:
+            if self.panel is not None:
+                self.panel.close("The login was given up: alcf_magics was unloaded.")
             self._close_gateway()
             if self._runtime is not None:
                 self._runtime.close()

@@ -73,7 +73,11 @@ class Settings:
 
     @property
     def is_production(self) -> bool:
-        return self.gateway_url == PRODUCTION_GATEWAY
+        """Whether this is ALCF's own service, with ALCF's own logins."""
+        return (
+            self.gateway_url == PRODUCTION_GATEWAY
+            and self.globus_auth_url == PRODUCTION_GLOBUS_AUTH
+        )
 
 
 SETTING_NAMES = tuple(field.name for field in fields(Settings))

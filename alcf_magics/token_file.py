@@ -1,8 +1,8 @@
 """The token file: grants on disk, in format 2.0 of the Globus SDK, shared by all kernels.
 
-Written under a lock on a sidecar file: read again, merged, put in place with `os.replace`. The
-SDK's own writer drops fields that it does not know, so the auth server of each grant stands a
-second time beside the grants, under the hash of its refresh token.
+Written under a lock: read again, merged, put in place with `os.replace`. The SDK's own writer
+drops fields that it does not know, so the auth server of each grant stands a second time beside
+the grants, under the hash of its refresh token.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ import contextlib
 import hashlib
 import json
 import os
+import stat
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -28,8 +29,8 @@ SDK_VERSION = "4.9.1"
 NAMESPACE = "DEFAULT"
 #: Our own key at the top of the file; the SDK keeps keys that it does not know there.
 MINTED_BY = "alcf_magics.auth_servers"
-#: Seconds to wait for another kernel's lock, which is held for one token request at most.
-LOCK_SECONDS = 30.0
+#: Waits before reading a file again that was half-written: the SDK writes in place.
+RETRIES = (0.02, 0.1)
 
 _FIELDS = frozenset(field.name for field in fields(Grant)) - {"extra"}
 
@@ -42,16 +43,33 @@ class Saved:
     reason: str = ""
 
 
+def apps_directory() -> Path:
+    """Where Globus SDK programs keep their token files; HOME decides."""
+    return Path("~/.globus/app").expanduser()
+
+
 def default_path() -> Path:
-    """`~/.globus/app/<client id>/alcf_magics/tokens.json`; HOME decides."""
-    return Path("~/.globus/app").expanduser() / CLIENT_ID / "alcf_magics" / "tokens.json"
+    """`~/.globus/app/<client id>/alcf_magics/tokens.json`."""
+    return apps_directory() / CLIENT_ID / "alcf_magics" / "tokens.json"
 
 
 class TokenFile:
-    """Grants by resource server, in one file. Reads are cheap and never need the lock."""
+    """Grants by resource server, in one file. Reads are cheap and never need the lock.
 
-    def __init__(self, path: Path | None = None) -> None:
+    `tell` gets what a reader should know once, a line each: that a file was moved aside, that
+    its mode was tightened, or why it is not used; and what is being waited for.
+    """
+
+    def __init__(
+        self,
+        path: Path | None = None,
+        tell: Callable[[str], None] = lambda line: None,
+        tell_wait: Callable[[str], None] = lambda line: None,
+    ) -> None:
         self._path = path
+        self._tell = tell
+        self._tell_wait = tell_wait
+        self._told: set[str] = set()
         self._thread_lock = threading.RLock()
         self._depth = 0
 
@@ -60,7 +78,7 @@ class TokenFile:
         return self._path or default_path()
 
     def load(self) -> dict[str, Grant]:
-        """The grants in the file; none where it is missing or cannot be understood."""
+        """The grants in the file; none where it is missing, refused or cannot be understood."""
         return _grants(self._read())
 
     @contextlib.contextmanager
@@ -69,15 +87,12 @@ class TokenFile:
 
         An atomic replace keeps the file whole even then; only a merge may be lost.
         """
-        import filelock
+        from . import locking
 
         with self._thread_lock, contextlib.ExitStack() as stack:
-            if self._depth == 0:
-                lock = filelock.FileLock(self.path.with_suffix(".lock"), timeout=LOCK_SECONDS)
-                with contextlib.suppress(OSError):  # a read-only home, a file system without locks
-                    self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-                    stack.enter_context(lock)
             # A lock file is held by its handle: taking it twice would wait for ourselves.
+            if self._depth == 0:
+                stack.enter_context(locking.hold(self.path, self._tell_wait))
             self._depth += 1
             try:
                 yield
@@ -91,6 +106,8 @@ class TokenFile:
         is what the file is for, replaces those of a sandbox.
         """
         with self.locked():
+            if refusal := self._refusal():
+                return Saved(False, refusal)
             content = self._read()
             stored = _grants(content)
             servers = {grant.auth_server for grant in grants}
@@ -129,9 +146,31 @@ class TokenFile:
                 return True
             return self._write(_with_entries(content, entries)).written
 
+    def _refusal(self) -> str:
+        """Why the file must be neither read nor written; empty if it may be.
+
+        A link may lead out of the home, and another's file may be a trap: either would hand out
+        or take in tokens where nobody looks.
+        """
+        try:
+            status = self.path.lstat()
+        except OSError:
+            return ""
+        if stat.S_ISLNK(status.st_mode):
+            return f"{self.path} is a symbolic link, and links are not followed for tokens"
+        if hasattr(os, "geteuid") and status.st_uid != os.geteuid():
+            return f"{self.path} belongs to another user"
+        if status.st_mode & 0o077:
+            with contextlib.suppress(OSError):
+                self.path.chmod(0o600)
+                self._once(f"{self.path} was open to others; it is now readable by you alone.")
+        return ""
+
     def _read(self) -> dict[str, Any]:
-        # The SDK writes in place: what is half-written now may be whole in a moment.
-        for wait in (0.02, 0.1, None):
+        if refusal := self._refusal():
+            self._once(f"{refusal}: it is not used.")
+            return {}
+        for wait in (*RETRIES, None):
             try:
                 content = json.loads(self.path.read_bytes())
             except OSError:
@@ -146,9 +185,13 @@ class TokenFile:
     def _write(self, content: Mapping[str, Any]) -> Saved:
         temporary = None
         try:
-            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            folder = self.path.parent
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if folder.stat().st_mode & 0o077:
+                folder.chmod(0o700)
             self._set_broken_aside()
-            handle, temporary = tempfile.mkstemp(dir=self.path.parent, prefix=".tokens-")
+            # Private from the first byte: mkstemp makes it 0600.
+            handle, temporary = tempfile.mkstemp(dir=folder, prefix=".tokens-")
             with os.fdopen(handle, "w", encoding="utf-8") as file:
                 json.dump(content, file)
                 file.flush()
@@ -164,11 +207,25 @@ class TokenFile:
     def _set_broken_aside(self) -> None:
         """Keep a file that cannot be understood, under another name, instead of deleting it."""
         try:
-            json.loads(self.path.read_bytes())
+            understood = isinstance(json.loads(self.path.read_bytes()), dict)
         except FileNotFoundError:
             return
         except ValueError:
-            self.path.replace(self.path.with_suffix(f".broken-{int(time.time())}.json"))
+            understood = False
+        if not understood:
+            aside = self.path.with_suffix(f".broken-{time.strftime('%Y%m%d-%H%M%S')}.json")
+            self.path.replace(aside)
+            self._once(f"{self.path} could not be read; it is kept as {aside.name}.")
+
+    def _once(self, line: str) -> None:
+        if line not in self._told:
+            self._told.add(line)
+            self._tell(line)
+
+
+def parse(content: object) -> dict[str, Grant]:
+    """The grants of a token file's content in format 2.0, by resource server."""
+    return _grants(content) if isinstance(content, dict) else {}
 
 
 def _entries(content: Mapping[str, Any]) -> dict[str, Any]:
@@ -181,7 +238,7 @@ def _grants(content: Mapping[str, Any]) -> dict[str, Grant]:
     minted_by = _minted_by(content)
     grants = {}
     for name, entry in _entries(content).items():
-        with contextlib.suppress(KeyError, TypeError, ValueError):
+        with contextlib.suppress(KeyError, TypeError, ValueError, AttributeError):
             grants[name] = _grant(entry, minted_by)
     return grants
 
@@ -193,6 +250,8 @@ def _minted_by(content: Mapping[str, Any]) -> dict[str, str]:
 
 def _grant(entry: Mapping[str, Any], minted_by: Mapping[str, str]) -> Grant:
     refresh = entry.get("refresh_token")
+    if not isinstance(entry["access_token"], str) or not isinstance(refresh, str | None):
+        raise TypeError("a token is a text")
     return Grant(
         resource_server=entry["resource_server"],
         identity_id=entry.get("identity_id") or "",
@@ -205,6 +264,7 @@ def _grant(entry: Mapping[str, Any], minted_by: Mapping[str, str]) -> Grant:
         or (minted_by.get(_key(refresh)) if refresh else None)
         or PRODUCTION_GLOBUS_AUTH,
         username=entry.get("username") or "",
+        issued_at_seconds=int(entry.get("issued_at_seconds") or 0),
         extra={name: value for name, value in entry.items() if name not in _FIELDS},
     )
 
@@ -220,6 +280,7 @@ def _entry(grant: Grant, old: object) -> dict[str, Any]:
         "token_type": grant.token_type,
         "auth_server": grant.auth_server,
         "username": grant.username,
+        "issued_at_seconds": grant.issued_at_seconds,
     }
     return (old if isinstance(old, dict) else {}) | dict(grant.extra) | known
 

@@ -447,6 +447,10 @@ class Kernel:
             self.widgets[id].update(copy.deepcopy(state))
             return self._comm(id, {"method": "update", "state": state, "buffer_paths": []})
 
+    def send_widget(self, id: str, content: Json) -> Cell:
+        """A message of a widget's own, as its view in the page sends it."""
+        return self._comm(id, {"method": "custom", "content": content})
+
     def press(self, id: str) -> Cell:
         """Click a button; returns what came of it, which no notebook shows, without waiting."""
         return self._comm(id, {"method": "custom", "content": {"event": "click"}})

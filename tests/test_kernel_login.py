@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import re
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from kernels import Cell, Kernel
 
-from alcf_magics.sandbox import Sandbox
+from alcf_magics.sandbox import Identity, Sandbox
 from alcf_magics.settings import CLIENT_ID
 
 pytestmark = pytest.mark.kernel
@@ -32,6 +33,24 @@ def with_person(kernel: Kernel, code: str) -> Cell:
     return kernel.run(code, answer="")
 
 
+def enter(kernel: Kernel, box: str) -> None:
+    """Press Enter in the box, as the front end reports it."""
+    kernel.send_widget(box, {"event": "submit"})
+
+
+def said(kernel: Kernel) -> str:
+    """What the widgets say now."""
+    return " ".join(str(s["value"]) for s in kernel.widgets.values() if "value" in s)
+
+
+def wait_for(kernel: Kernel, condition: Callable[[], bool]) -> None:
+    """Let the kernel go on until something is so, ten seconds at most."""
+    deadline = time.monotonic() + 10
+    while not condition() and time.monotonic() < deadline:
+        kernel.settle()
+    assert condition(), said(kernel)
+
+
 def log_in(kernel: Kernel, sandbox: Sandbox) -> Cell:
     """Load the extension and log in by pasting the code into a cell."""
     assert kernel.run("%load_ext alcf_magics").status == "ok"
@@ -46,18 +65,21 @@ def test_the_panel_logs_in_without_blocking(kernel: Kernel, sandbox: Sandbox, ho
     kernel.run("%load_ext alcf_magics")
     panel = with_person(kernel, "%alcf_login")
     assert panel.status == "ok"
-    (output,) = panel.outputs
-    assert "application/vnd.jupyter.widget-view+json" in output["data"]
-    assert "%alcf_login CODE" in output["data"]["text/plain"]
+    text, view = panel.outputs
+    assert "application/vnd.jupyter.widget-view+json" in view["data"]
+    assert "%alcf_login CODE" in text["data"]["text/plain"]
     busy = kernel.run("%alcf hello")
     assert busy.ename == "NotLoggedIn"
-    box = kernel.find_widget("PasswordModel")
+    box, button = kernel.find_widget("PasswordModel"), kernel.find_widget(description="Log in")
+    assert kernel.widgets[button]["disabled"]
     kernel.set_widget(box, value=sandbox.approve(link(panel)))
-    kernel.press(kernel.find_widget("ButtonModel"))
-    deadline = time.monotonic() + 10
-    while "Logged in" not in panel.text and time.monotonic() < deadline:
-        kernel.settle()
-    assert "Logged in as alice@anl.gov" in panel.text
+    wait_for(kernel, lambda: not kernel.widgets[button]["disabled"])
+    kernel.press(button)
+    enter(kernel, box)
+    wait_for(kernel, lambda: "Logged in" in panel.text)
+    assert panel.text.strip().startswith("Logged in as alice@anl.gov")
+    # One line stays; the place of the widgets is empty, also in a saved notebook.
+    assert [sorted(output["data"]) for output in panel.outputs] == [["text/plain"], []]
     assert sandbox.token_requests("authorization_code") == 1
     assert kernel.widgets.get(box, {}).get("value", "") == ""
     assert tokens(home).stat().st_mode & 0o777 == 0o600
@@ -68,23 +90,83 @@ def test_a_wrong_code_in_the_panel_leaves_it_ready(kernel: Kernel, sandbox: Sand
     """An empty or wrong code is one line in the panel, and the right one then works."""
     kernel.run("%load_ext alcf_magics")
     panel = with_person(kernel, "%alcf_login")
-    box, button = kernel.find_widget("PasswordModel"), kernel.find_widget("ButtonModel")
-
-    def said() -> str:
-        return " ".join(str(s.get("value")) for s in kernel.widgets.values() if "value" in s)
-
-    def wait_for(text: str) -> None:
-        deadline = time.monotonic() + 10
-        while text not in said() + panel.text and time.monotonic() < deadline:
-            kernel.settle()
-        assert text in said() + panel.text
-
-    kernel.press(button)
-    wait_for("no code")
+    box = kernel.find_widget("PasswordModel")
+    assert "good for 10 more minutes" in said(kernel)
+    enter(kernel, box)
+    wait_for(kernel, lambda: "no code" in said(kernel))
     kernel.set_widget(box, value="wrong-code")
-    wait_for("did not take the code")
+    enter(kernel, box)
+    wait_for(kernel, lambda: "did not take the code" in said(kernel))
+    assert kernel.widgets[box]["value"] == ""
+    assert not kernel.widgets[box]["disabled"]
     kernel.set_widget(box, value=sandbox.approve(link(panel)))
-    wait_for("Logged in")
+    enter(kernel, box)
+    wait_for(kernel, lambda: "Logged in" in panel.text)
+
+
+def test_a_second_panel_makes_the_first_go_quiet(kernel: Kernel, sandbox: Sandbox) -> None:
+    """One panel is open at a time, and both lead to the same login."""
+    kernel.run("%load_ext alcf_magics")
+    first = with_person(kernel, "%alcf_login")
+    url = link(first)
+    second = with_person(kernel, "%alcf_login")
+    assert first.text.strip() == "Another login was begun below."
+    assert link(second) == url
+    kernel.run(f"%alcf_login {sandbox.approve(url)}")
+    assert second.text.strip().startswith("Logged in as")
+
+
+def test_a_panel_whose_time_is_over_says_so(kernel: Kernel, sandbox: Sandbox) -> None:
+    """After ten minutes the link is gone, and the next step stands in its place."""
+    kernel.run("%load_ext alcf_magics")
+    kernel.run("import alcf_magics.panel as p; p.TICK_SECONDS = 0.05")
+    panel = with_person(kernel, "%alcf_login")
+    box = kernel.find_widget("PasswordModel")
+    kernel.run("import alcf_magics.globus as g; g.PENDING_SECONDS = 0")
+    wait_for(kernel, lambda: "expired" in panel.text)
+    assert "%alcf_login" in panel.text
+    assert kernel.widgets.get(box, {}).get("value", "") == ""
+
+
+def test_another_persons_login_asks_first(kernel: Kernel, sandbox: Sandbox, home: Path) -> None:
+    """A login of another identity than the stored one waits for a word, in cell and panel."""
+    log_in(kernel, sandbox)
+    before = tokens(home).read_bytes()
+    sandbox.identity = Identity("b0b00000-2f5b-4a55-9c3c-9d8e4f1c7a10", "bob@anl.gov", "Bob")
+    url = link(kernel.run("%alcf_login --force"))
+    assert "prompt=login" in url
+    asked = kernel.run(f"%alcf_login {sandbox.approve(url)}")
+    assert asked.ename == "LoginFailed"
+    assert "alice@anl.gov" in asked.error_text
+    assert "%alcf_login --replace" in asked.error_text
+    assert tokens(home).read_bytes() == before
+    assert "as bob@anl.gov" in kernel.run("%alcf_login --replace").text
+    assert "bob@anl.gov" in kernel.run("%alcf_login").text
+    assert kernel.run("%alcf_login --replace").ename == "LoginFailed"
+    sandbox.identity = Identity("a11ce000-2f5b-4a55-9c3c-9d8e4f1c7a10", "alice@anl.gov", "Alice")
+    panel = with_person(kernel, "%alcf_login --force")
+    box = kernel.find_widget("PasswordModel")
+    kernel.set_widget(box, value=sandbox.approve(link(panel)))
+    enter(kernel, box)
+    wait_for(kernel, lambda: "logged in as bob@anl.gov" in said(kernel))
+    kernel.press(kernel.find_widget(description="Take it over"))
+    wait_for(kernel, lambda: "Logged in as alice@anl.gov" in panel.text)
+
+
+def test_status_is_one_table(kernel: Kernel, sandbox: Sandbox) -> None:
+    """Who, from where, until when, which identity provider; also without a login."""
+    kernel.run("%load_ext alcf_magics")
+    assert "no: NotLoggedIn" in kernel.run("%alcf_login --status").text or (
+        "not logged in" in kernel.run("%alcf_login --status").text
+    )
+    code = sandbox.approve(link(kernel.run("%alcf_login")))
+    kernel.run(f"%alcf_login {code}")
+    shown = kernel.run("%alcf_login --status")
+    assert "<table" in shown.html
+    for row in ("alice@anl.gov", "your login", "token until", "renewable until", "tokens.json"):
+        assert row in shown.text
+    assert "Argonne National Laboratory" in shown.text
+    assert sandbox.gateway_url in shown.text
 
 
 def test_a_code_typed_in_a_cell_finishes_the_login(kernel: Kernel, sandbox: Sandbox) -> None:
@@ -205,10 +287,60 @@ def test_the_policy_of_the_facility_leads_to_a_fresh_login(home: Path) -> None:
         Kernel(env=sandbox.environment, home=home) as kernel,
     ):
         log_in(kernel, sandbox)
-        refused = kernel.run("%alcf hello")
-        assert refused.ename == "LoginExpired"
-        assert "inference_auth_token" not in refused.error_text
-        url = link(kernel.run("%alcf_login"))
+        for cell in ("%alcf hello", "%alcf_models"):
+            refused = kernel.run(cell)
+            assert refused.ename == "LoginExpired"
+            assert "inference_auth_token" not in refused.error_text
+        # With a person there, the panel comes at once, says why, and asks for a fresh login.
+        panel = with_person(kernel, "%alcf hello")
+        assert panel.ename == "LoginExpired"
+        assert "too long ago" in panel.outputs[0]["data"]["text/plain"]
+        url = link(panel)
         assert "prompt=login" in url
-        assert "Logged in" in kernel.run(f"%alcf_login {sandbox.approve(url)}").text
+        box = kernel.find_widget("PasswordModel")
+        kernel.set_widget(box, value=sandbox.approve(url))
+        enter(kernel, box)
+        wait_for(kernel, lambda: "Logged in" in panel.text)
         assert kernel.run("%alcf hello").status == "ok"
+
+
+def test_an_outage_of_globus_is_counted_down_and_tried_once_more(
+    kernel: Kernel, sandbox: Sandbox
+) -> None:
+    """When the gateway cannot ask Globus, the cell says so at once, waits, and tries once more."""
+    log_in(kernel, sandbox)
+    kernel.run("%alcf hello")
+    kernel.run("import alcf_magics.answers as a; a.OUTAGE_SECONDS = 1.2")
+    for line in ("%alcf hello", "%alcf_models"):
+        sandbox.scenario = "globus_outage"
+        run = kernel.start_cell(line)
+        run.wait_for(lambda messages, run=run: "Trying once more in 1 s" in run.text, 10)
+        sandbox.scenario = "default"
+        cell = run.wait(10)
+        assert cell.status == "ok", cell.error_text
+        assert "Trying once more" not in cell.text
+    sandbox.scenario = "globus_outage"
+    before = len(sandbox.requests)
+    cell = kernel.run("%alcf hello")
+    assert cell.ename == "GatewayUnreachable"
+    asked = [r for r in sandbox.requests[before:] if r.path.endswith("/chat/completions")]
+    assert len(asked) == 2
+    run = kernel.start_cell("%alcf hello")
+    run.wait_for(lambda messages: "Trying once more" in run.text, 10)
+    kernel.interrupt()
+    assert run.wait(5).ename == "KeyboardInterrupt"
+
+
+def test_a_group_restriction_and_other_refusals_show_their_text(home: Path) -> None:
+    """What a login cannot cure is AccessDenied with the gateway's own reason."""
+    with (
+        Sandbox("group_restricted") as sandbox,
+        Kernel(env=sandbox.environment, home=home) as kernel,
+    ):
+        log_in(kernel, sandbox)
+        table = kernel.run("%alcf_models")
+        assert "minerva: states not known" in table.text
+        assert "live" in table.text
+        denied = kernel.run("%%alcf -m minerva:gemma-4-31b-it\nhi")
+        assert denied.ename == "AccessDenied"
+        assert "Globus Group" in denied.error_text

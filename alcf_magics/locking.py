@@ -1,0 +1,124 @@
+"""One lock for all kernels of a home directory, on whatever file system that home is.
+
+filelock does the locking. Around it stands what shared file systems need: where the kernel's own
+lock is not supported (whatever error says so), a marker file; a marker that its node left behind
+is broken after a stated age; no wait is without end; and without any lock the caller goes on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import filelock
+
+#: Seconds to wait for another kernel. It holds the lock for one token request, which is given up
+#: after 15 s, and for writing one small file.
+WAIT_SECONDS = 30.0
+#: A marker file of this age, in seconds by the file server's clock, belongs to nobody.
+STALE_SECONDS = 60.0
+#: Seconds of waiting after which the reader is told.
+TELL_SECONDS = 1.0
+POLL_SECONDS = 0.05
+
+#: Nothing can be written here, so nothing needs to be locked either.
+_NO_WRITING = frozenset(
+    {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR}
+)
+
+
+@contextlib.contextmanager
+def hold(path: Path, tell: Callable[[str], None] = lambda line: None) -> Iterator[bool]:
+    """Hold the lock of `path` (a sidecar file is made beside it); yields whether it is held.
+
+    `tell` gets a line when there is something to wait for, and an empty one when there no longer
+    is. Never raises for want of a lock.
+    """
+    with contextlib.ExitStack() as stack:
+        yield _enter(stack, path, tell)
+
+
+def _enter(stack: contextlib.ExitStack, path: Path, tell: Callable[[str], None]) -> bool:
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return _acquire(stack, _native(path.with_suffix(".lock")), tell)
+    except NotImplementedError:  # older filelock, for ENOSYS
+        pass
+    except OSError as error:
+        if error.errno in _NO_WRITING:
+            return False
+    marker = path.with_suffix(".lock-marker")
+    with contextlib.suppress(OSError):
+        _break_stale(marker)
+        return _acquire(stack, filelock.SoftFileLock(marker, mode=0o600), tell)
+    return False
+
+
+def _native(path: Path) -> filelock.BaseFileLock:
+    """The operating system's lock; without filelock's own turn to a marker, which warns."""
+    try:
+        return filelock.FileLock(path, mode=0o600, fallback_to_soft=False)
+    except TypeError:  # older filelock has no such turn, or no such option
+        return filelock.FileLock(path, mode=0o600)
+
+
+def _acquire(
+    stack: contextlib.ExitStack, lock: filelock.BaseFileLock, tell: Callable[[str], None]
+) -> bool:
+    begun = time.monotonic()
+    told = False
+    try:
+        while time.monotonic() - begun < WAIT_SECONDS:
+            try:
+                lock.acquire(blocking=False)
+            except filelock.Timeout:
+                if not told and time.monotonic() - begun > TELL_SECONDS:
+                    tell(f"waiting for another kernel's login (at most {WAIT_SECONDS:.0f} s)")
+                    told = True
+                time.sleep(POLL_SECONDS)
+            else:
+                stack.callback(_release, lock)
+                return True
+    finally:
+        if told:
+            tell("")
+    return False
+
+
+def _release(lock: filelock.BaseFileLock) -> None:
+    with contextlib.suppress(OSError):
+        lock.release()
+
+
+def _break_stale(marker: Path) -> None:
+    """Take away a marker whose owner is gone, perhaps on another node.
+
+    It is moved aside first: of several kernels that find it stale, one moves it, and what proves
+    to be fresh is put back.
+    """
+    if _age(marker) < STALE_SECONDS:
+        return
+    aside = marker.with_name(f"{marker.name}.{os.getpid()}-{time.monotonic_ns()}")
+    marker.rename(aside)
+    try:
+        if _age(aside) < STALE_SECONDS:
+            with contextlib.suppress(FileExistsError):
+                os.link(aside, marker)
+    finally:
+        aside.unlink()
+
+
+def _age(marker: Path) -> float:
+    """Seconds since a file was last written, by the file server's clock; 0 if it is not there."""
+    try:
+        written = marker.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
+    # This node's clock may differ from the server's: ask by writing something now.
+    with tempfile.NamedTemporaryFile(dir=marker.parent, prefix=".clock-") as probe:
+        return os.fstat(probe.fileno()).st_mtime - written
