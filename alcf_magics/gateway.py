@@ -170,29 +170,39 @@ class Gateway:
                     ending.see(chunk)
                     yield chunk
                 ending.check(response.headers.get("content-type", ""))
+                return
         except LineTooLong:
-            raise StreamBroken(
+            failure: AlcfError = StreamBroken(
                 "The gateway sent something that is no stream of chunks.", RUN_AGAIN
-            ) from None
-        except httpx.TimeoutException as error:
-            if isinstance(error, httpx.ConnectTimeout):
-                raise self._unreachable(error) from None
-            if began:
-                raise StreamBroken("The answer stopped coming.", RUN_AGAIN) from None
-            raise GatewayUnreachable(
-                f"{asked} did not answer within {READ_TIMEOUT:.0f} s.", LOADING
-            ) from None
+            )
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-            if began or isinstance(error, httpx.RemoteProtocolError | httpx.ReadError):
-                raise StreamBroken("The connection broke off.", RUN_AGAIN) from None
-            raise self._unreachable(error) from None
+            failure = self._stream_failure(error, asked, began)
+        # Raised out here, because the other error holds the request, and so the bearer.
+        raise failure
+
+    def _stream_failure(self, error: Exception, asked: str, began: bool) -> AlcfError:
+        if isinstance(error, httpx.TimeoutException) and not isinstance(
+            error, httpx.ConnectTimeout
+        ):
+            if began:
+                return StreamBroken("The answer stopped coming.", RUN_AGAIN)
+            return GatewayUnreachable(
+                f"{asked} did not answer within {READ_TIMEOUT:.0f} s.", LOADING
+            )
+        if began or isinstance(error, httpx.RemoteProtocolError | httpx.ReadError):
+            return StreamBroken("The connection broke off.", RUN_AGAIN)
+        return self._unreachable(error)
 
     async def _get(self, path: str) -> Any:
         await self._limit.turn()
+        response, failure = None, None
         try:
             response = await self._client.get(f"{self.url}/{path}", timeout=CATALOG_TIMEOUT)
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-            raise self._unreachable(error) from None
+            failure = self._unreachable(error)
+        if response is None:
+            assert failure is not None
+            raise failure
         if response.status_code != 200:
             raise self._error(response, response.content, path)
         try:

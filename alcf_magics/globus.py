@@ -164,16 +164,20 @@ class GlobusAuth:
 
     def _post(self, path: str, form: Mapping[str, str]) -> tuple[int, Mapping[str, Any]]:
         url = f"{self.server}/v2/oauth2/{path}"
+        response, trouble = None, ""
         try:
             # Loopback is never reached through a proxy, whatever the environment says.
             loopback = is_loopback(urlsplit(url).hostname)
             with httpx.Client(timeout=TIMEOUT, trust_env=not loopback) as client:
                 response = client.post(url, data=dict(form))
         except (httpx.HTTPError, OSError) as error:
+            trouble = type(error).__name__
+        if response is None:
+            # Raised out here, because the other error holds the request, and so the form.
             raise GatewayUnreachable(
-                f"Globus at {self.server} cannot be reached ({type(error).__name__}).",
+                f"Globus at {self.server} cannot be reached ({trouble}).",
                 "Check the network (on a compute node: the proxy), and try again.",
-            ) from None
+            )
         try:
             answer = response.json()
         except ValueError:

@@ -7,6 +7,7 @@ years. IPython stores inputs in the background, so both what is pending and what
 from __future__ import annotations
 
 import contextlib
+import linecache
 import sqlite3
 from typing import Any
 
@@ -27,6 +28,10 @@ def forget(shell: Any, secret: str) -> None:
     for name in ("_i", "_ii", "_iii", "_i00"):
         if secret in getattr(manager, name, ""):
             setattr(manager, name, HIDDEN)
+    # What a traceback shows of the cell comes from here.
+    for name, entry in list(linecache.cache.items()):
+        if len(entry) == 4 and any(secret in line for line in entry[2]):
+            linecache.cache[name] = (entry[0], entry[1], [f"{HIDDEN}\n"], entry[3])
     _forget_stored(manager, secret)
 
 
