@@ -31,6 +31,8 @@ NAMESPACE = "DEFAULT"
 MINTED_BY = "alcf_magics.auth_servers"
 #: Waits before reading a file again that was half-written: the SDK writes in place.
 RETRIES = (0.02, 0.1)
+#: A temporary file of this age, in seconds, is nobody's any more.
+LEFTOVER_SECONDS = 3600.0
 
 _FIELDS = frozenset(field.name for field in fields(Grant)) - {"extra"}
 
@@ -190,6 +192,7 @@ class TokenFile:
             if folder.stat().st_mode & 0o077:
                 folder.chmod(0o700)
             self._set_broken_aside()
+            _sweep(folder)
             # Private from the first byte: mkstemp makes it 0600.
             handle, temporary = tempfile.mkstemp(dir=folder, prefix=".tokens-")
             with os.fdopen(handle, "w", encoding="utf-8") as file:
@@ -221,6 +224,14 @@ class TokenFile:
         if line not in self._told:
             self._told.add(line)
             self._tell(line)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what processes left that were killed while they wrote."""
+    for path in folder.glob(".tokens-*"):
+        with contextlib.suppress(OSError):
+            if time.time() - path.stat().st_mtime > LEFTOVER_SECONDS:
+                path.unlink()
 
 
 def parse(content: object) -> dict[str, Grant]:

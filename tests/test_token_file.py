@@ -143,3 +143,100 @@ def test_no_temporary_file_stays_behind(home: Path) -> None:
     file = TokenFile()
     file.save((grant(expires_at_seconds=int(time.time())),))
     assert {path.name for path in file.path.parent.iterdir()} <= {"tokens.json", "tokens.lock"}
+
+
+def test_a_file_that_is_open_to_others_is_tightened_and_said(home: Path) -> None:
+    """Whoever opened it, from now on only the owner reads it."""
+    said: list[str] = []
+    file = TokenFile(tell=said.append)
+    file.save((grant(),))
+    file.path.chmod(0o644)
+    file.path.parent.chmod(0o755)
+    assert GATEWAY_RESOURCE_SERVER in file.load()
+    assert stat.S_IMODE(file.path.stat().st_mode) == 0o600
+    assert len(said) == 1
+    assert "readable by you alone" in said[0]
+    file.save((grant(),))
+    assert stat.S_IMODE(file.path.parent.stat().st_mode) == 0o700
+
+
+def test_a_symbolic_link_is_refused_and_said(home: Path, tmp_path: Path) -> None:
+    """A link is neither read nor written: it may lead anywhere."""
+    said: list[str] = []
+    file = TokenFile(tell=said.append)
+    file.save((grant(),))
+    elsewhere = home / "elsewhere.json"
+    file.path.rename(elsewhere)
+    file.path.symlink_to(elsewhere)
+    before = elsewhere.read_bytes()
+    assert file.load() == {}
+    assert "symbolic link" in said[0]
+    saved = file.save((grant(expires_at_seconds=5),))
+    assert not saved.written
+    assert "symbolic link" in saved.reason
+    assert elsewhere.read_bytes() == before
+
+
+def test_a_file_of_another_owner_is_refused(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another user's file may be a trap."""
+    file = TokenFile()
+    file.save((grant(),))
+    monkeypatch.setattr("os.geteuid", lambda: 12345)
+    assert file.load() == {}
+    assert "another user" in file.save((grant(),)).reason
+
+
+def test_a_broken_file_is_said_to_be_kept(home: Path) -> None:
+    """The line names the file under which the broken one is kept."""
+    said: list[str] = []
+    file = TokenFile(tell=said.append)
+    file.path.parent.mkdir(parents=True)
+    file.path.write_text('{"half')
+    assert file.save((grant(),)).written
+    (kept,) = file.path.parent.glob("tokens.broken-*.json")
+    assert any(kept.name in line for line in said)
+
+
+@pytest.mark.parametrize("where", ["os.fsync", "tempfile.mkstemp"])
+def test_a_full_disk_leaves_the_old_file_whole(
+    home: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    """When the new file cannot be finished, the old one stays, and nothing half-written does."""
+    import errno
+
+    file = TokenFile()
+    file.save((grant(),))
+    before = file.path.read_bytes()
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(where, full)
+    saved = file.save((grant(expires_at_seconds=99),))
+    assert not saved.written
+    assert "No space left" in saved.reason
+    assert file.path.read_bytes() == before
+    assert not list(file.path.parent.glob(".tokens-*"))
+
+
+def test_the_new_file_is_private_from_its_first_byte(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the moment of fsync, with everything written, the mode is 0600 whatever the umask."""
+    import os
+
+    modes: list[int] = []
+    real = os.fsync
+
+    def noting(handle: int) -> None:
+        modes.append(stat.S_IMODE(os.fstat(handle).st_mode))
+        real(handle)
+
+    monkeypatch.setattr("os.fsync", noting)
+    old = os.umask(0)
+    try:
+        TokenFile().save((grant(),))
+    finally:
+        os.umask(old)
+    assert modes == [0o600]
+    assert stat.S_IMODE(TokenFile().path.stat().st_mode) == 0o600
