@@ -70,7 +70,8 @@ def worker(seed: int, rounds: int, die: bool) -> int:
 
     Path.replace = replace  # type: ignore[method-assign,assignment]
     reads = refreshes = 0
-    for _ in range(rounds):
+    # One that is to die goes on until it has.
+    for _ in range(rounds * (20 if die else 1)):
         bearers = Bearers(lambda: settings)
         grants = bearers.file.load()
         reads += 1
