@@ -34,6 +34,8 @@ API_ERROR_ID = "chatcmpl-api-error"
 #: Seconds for which the gateway remembers that it could not ask Globus about a token.
 OUTAGE_SECONDS = 60.0
 
+#: How a login of one's own is called where it is named.
+OWN_LOGIN = "your login"
 LOG_IN = "Log in: %alcf_login"
 SEE_MODELS = "See what runs: %alcf_models"
 LOADING = "Loading takes 10 to 15 minutes; run the cell again then. " + SEE_MODELS
@@ -50,8 +52,11 @@ _INSIDE_STREAM_CALL = re.compile(r"Could not send stream API call to \S+: (\{.*)
 _MESSAGE = re.compile(r'"message"\s*:\s*"((?:[^"\\]|\\.)*)')
 _CODE = re.compile(r'"code"\s*:\s*(\d{3})')
 _ADDRESS = re.compile(r"\s*(?:at |for url )?'?https?://[^\s'\"),]*[^\s'\"),:.]'?")
-#: Sentences that send people to another tool's script are not our next step.
-_OTHER_TOOLS = re.compile(r"[^.]*(?:inference_auth_token|app\.globus\.org/logout).*", re.S)
+#: Texts that send people to another tool are cut before the sentence that does.
+_OTHER_TOOLS = ("inference_auth_token", "app.globus.org/logout")
+#: Bytes of an answer that are read for its reason, and characters of a reason.
+LONGEST = 65536
+LONGEST_REASON = 4000
 
 
 @dataclass(frozen=True)
@@ -72,7 +77,7 @@ def error_for(
     body: bytes,
     *,
     asked: str = "",
-    bearer: str = "your login",
+    bearer: str = OWN_LOGIN,
 ) -> AlcfError:
     """The error for an answer whose status is not 2xx.
 
@@ -87,7 +92,9 @@ def error_for(
     return error
 
 
-def error_in_event(event: Mapping[str, Any], *, began: bool) -> AlcfError | None:
+def error_in_event(
+    event: Mapping[str, Any], *, began: bool, asked: str = "the model"
+) -> AlcfError | None:
     """The error that an event of a 200 stream is, or None for a chunk of an answer.
 
     `began` says whether real text came before: then whatever happens is a broken stream.
@@ -101,7 +108,7 @@ def error_in_event(event: Mapping[str, Any], *, began: bool) -> AlcfError | None
         reason = _of_object(inner if isinstance(inner, Mapping) else {"message": str(inner)})
     else:
         return None
-    error = _broken(reason) if began else _before_text(reason)
+    error = _broken(reason) if began else _before_text(reason, asked)
     error.status = reason.status
     error.detail = json.dumps(dict(event))
     return error
@@ -120,10 +127,10 @@ def read_reason(body: bytes, headers: Mapping[str, str]) -> Reason:
     · F {"error": text, message, retry_after}
     """
     retry_after = _seconds(headers.get("retry-after"))
-    text = body.decode("utf-8", "replace")
+    text = body[:LONGEST].decode("utf-8", "replace")
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return Reason(_of_page(text, headers), retry_after=retry_after, is_json=False)
     if not isinstance(value, Mapping):
         return Reason("", retry_after=retry_after)
@@ -181,12 +188,17 @@ def _error(status: int, reason: Reason, asked: str, bearer: str) -> AlcfError:
 def _unauthorized(reason: Reason, bearer: str) -> AlcfError:
     said = reason.text
     if "high-assurance" in said or "Must authenticate with" in said:
-        why = (
-            "ALCF asks for a fresh login: the last one is too long ago"
+        why, cure = (
+            ("ALCF asks for a fresh login: the last one is too long ago", "Again: %alcf_login")
             if "high-assurance" in said
-            else "ALCF asks for a login with an Argonne or ALCF account"
+            else (
+                "ALCF asks for a login with an Argonne or ALCF account",
+                "Log in with that account (if Globus does not ask which, sign out of Globus "
+                "first): %alcf_login",
+            )
         )
-        expired = LoginExpired(f"{why} (refused: {bearer}).", "Log in again: %alcf_login")
+        named = "" if bearer == OWN_LOGIN else f"; {bearer} is refused"
+        expired = LoginExpired(f"{why}{named}.", cure)
         expired.fresh_login = True
         return expired
     if "Group restrictions" in said:
@@ -199,7 +211,11 @@ def _unauthorized(reason: Reason, bearer: str) -> AlcfError:
         outage.retry_after = OUTAGE_SECONDS
         return outage
     if _is_stale(said):
-        return LoginExpired(f"The gateway no longer accepts {bearer}.", LOG_IN)
+        if bearer == OWN_LOGIN:
+            return LoginExpired(f"The gateway no longer accepts {bearer}.", LOG_IN)
+        return LoginExpired(
+            f"The gateway does not accept {bearer}.", "Set another, or log in: %alcf_login"
+        )
     if "Missing" in said:
         return NotLoggedIn("The gateway got no token.", LOG_IN)
     return AccessDenied(
@@ -228,15 +244,15 @@ def _refused(said: str, place: str) -> RequestRefused:
     )
 
 
-def _before_text(reason: Reason) -> AlcfError:
+def _before_text(reason: Reason, asked: str) -> AlcfError:
     said = _shown(reason.text)
     status = reason.status
     if status == 504:
         return ModelNotReady(
-            "The model sent nothing within the gateway's time; it may be cold.", LOADING
+            f"{asked} sent nothing within the gateway's time; it may be cold.", LOADING
         )
     if _OVERFLOW.search(said) or (status is not None and 400 <= status < 500 and status != 404):
-        return _refused(said, "this model")
+        return _refused(said, asked)
     if "during processing" in said:
         return StreamBroken(
             "The model server gave no reason; most often the prompt is longer than its window.",
@@ -334,7 +350,11 @@ def _chunk_text(event: Mapping[str, Any]) -> str:
 
 def _shown(text: str) -> str:
     """What a reader may see of a server's text: one line, no inner address, no other tool."""
-    text = _OTHER_TOOLS.sub("", text)
+    text = text[:LONGEST_REASON]
+    for name in _OTHER_TOOLS:
+        found = text.find(name)
+        if found >= 0:
+            text = text[: text.rfind(". ", 0, found) + 1]
     text = _ADDRESS.sub("", text)
     text = re.sub(r"^(?:Error:\s*)+", "", " ".join(text.split()))
     return text.rstrip(" .,") if len(text) <= 400 else text[:400].rstrip(" .,") + "…"
@@ -343,6 +363,6 @@ def _shown(text: str) -> str:
 def _seconds(value: object) -> float | None:
     try:
         seconds = float(value)  # type: ignore[arg-type]  # anything else is a TypeError
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
-    return seconds if seconds >= 0 else None
+    return seconds if 0 <= seconds < 1e6 else None

@@ -41,14 +41,14 @@ class Parser(argparse.ArgumentParser):
         )
         self.rest = rest
         self.longest = longest
-        self.takes_value: set[str] = set()
+        self.takes_value: dict[str, str] = {}  # to the option's longest name
         self.option("--help", "-h", action="store_true", help="show this text")
 
     def option(self, *names: str, **settings: Any) -> None:
         """Add one option; its names and whether it takes a value guide the splitting."""
         action = self.add_argument(*names, **settings)
         if action.nargs != 0:
-            self.takes_value.update(names)
+            self.takes_value.update(dict.fromkeys(names, max(names, key=len)))
 
     def error(self, message: str) -> NoReturn:
         # argparse names an option by all its names; the first line is the whole complaint.
@@ -81,12 +81,6 @@ class Parser(argparse.ArgumentParser):
             words += more
         return self._parsed(words), other
 
-    def nothing(self, line: str) -> None:
-        """A line that may ask for help, and holds nothing else."""
-        _, word = self.words(line)
-        if word:
-            self.error(f"unexpected {word!r}")
-
     def _head(self, line: str, expand: Callable[[str], str]) -> tuple[list[str], int]:
         """The option words that a line begins with, as argparse wants them, and where they end."""
         words: list[str] = []
@@ -105,8 +99,11 @@ class Parser(argparse.ArgumentParser):
                 if following is None:
                     self.error(f"argument {name}: expected one argument")
                 position = following.end()
-                # `--name=value`, so that a value may begin with a dash.
-                words.append(self._joined(name, expand(_unquoted(following[1]))))
+                value = following[1]
+                if value[0] in "'\"" and (len(value) < 2 or value[-1] != value[0]):
+                    self.error(f"argument {name}: the quote is not closed")
+                # `--name=value`, so that a value may begin with a dash, or be empty.
+                words.append(f"{self.takes_value[name]}={expand(_unquoted(value))}")
             elif equals and name.startswith("--"):
                 words.append(f"{name}={expand(value)}")
             else:
@@ -125,9 +122,6 @@ class Parser(argparse.ArgumentParser):
         """A word that begins with a dash and is not a number, a lone dash or quoted."""
         short = self.longest is None or len(word) <= self.longest
         return short and bool(re.match(r"--?[A-Za-z]", word))
-
-    def _joined(self, name: str, value: str) -> str:
-        return f"{name}={value}" if name.startswith("--") else f"{name}{value}"
 
 
 def _unquoted(word: str) -> str:

@@ -17,8 +17,8 @@ import anyio.to_thread
 import httpx
 
 from . import foreign
-from .answers import is_stale_token
-from .errors import AlcfError, GatewayUnreachable, LoginExpired, NotLoggedIn
+from .answers import OWN_LOGIN, is_stale_token
+from .errors import AlcfError, GatewayUnreachable, NotLoggedIn
 from .globus import GlobusAuth
 from .grants import Grant, Secret, gateway_grant
 from .settings import GATEWAY_RESOURCE_SERVER, TOKEN_VARIABLE, Settings, is_loopback
@@ -117,7 +117,7 @@ class Bearers:
         """A grant renewed; a foreign token when it cannot be, if there is one."""
         try:
             return self._refresh(grant)
-        except LoginExpired:
+        except AlcfError:
             other = self.foreign()
             if other is None:
                 raise
@@ -166,15 +166,22 @@ class Bearers:
                 self._memory_only.discard(server)
             return saved
 
-    def forget(self) -> tuple[Grant, ...]:
-        """Drop the grants of the auth server in force, from memory and file; returns them."""
+    def forget(self, *, everywhere: bool = False) -> tuple[Grant, ...]:
+        """Drop the grants of the auth server in force, from memory and file; returns them.
+
+        `everywhere` drops what other auth servers minted, too.
+        """
         server = self._settings().globus_auth_url
         with self._lock:
             stored = tuple(
-                grant for grant in self.file.load().values() if grant.auth_server == server
+                grant
+                for grant in self.file.load().values()
+                if everywhere or grant.auth_server == server
             )
             held = self._grants.pop(server, ())
-            if server not in self._memory_only:
+            if everywhere:
+                self.file.remove(None)
+            elif server not in self._memory_only:
                 self.file.remove(server)
             self._memory_only.discard(server)
             seen: dict[str, Grant] = {g.access_token.reveal(): g for g in (*stored, *held)}
@@ -258,9 +265,11 @@ def revoke(grants: tuple[Grant, ...]) -> AlcfError | None:
 
 
 def _own(grant: Grant) -> Bearer:
-    return Bearer(grant.access_token, "your login", grant)
+    return Bearer(grant.access_token, OWN_LOGIN, grant)
 
 
 def _from_environment() -> Bearer | None:
-    token = os.environ.get(TOKEN_VARIABLE, "").strip()
+    token = os.environ.get(TOKEN_VARIABLE, "").strip().removeprefix("Bearer ").strip()
+    if token and not (token.isascii() and token.isprintable() and " " not in token):
+        raise NotLoggedIn(f"{TOKEN_VARIABLE} holds something that is no token.", LOG_IN)
     return Bearer(Secret(token), f"the token in {TOKEN_VARIABLE}") if token else None

@@ -174,10 +174,10 @@ class Catalog:
         the exact name before others, then the gateway's order. Without a name: the first live
         chat model. Raises ModelNotFound with the three nearest names, or ModelNotReady.
         """
-        if not cluster and ":" in name:
-            before, _, after = name.partition(":")
-            if before.casefold() in {known.casefold() for known in self.clusters}:
-                cluster, name = before, after
+        before, colon, after = name.partition(":")
+        if colon and before.casefold() in {known.casefold() for known in self.clusters}:
+            # A cluster that was asked for apart goes before the one in a configured name.
+            cluster, name = cluster or before, after
         models = self.models
         if cluster:
             cluster = self.cluster(cluster)
@@ -261,18 +261,27 @@ def build_catalog(
     """Put the gateway's answers together; None stands for one that could not be read."""
     models: list[Model] = []
     clusters = cluster_names(list_endpoints)
+    notes = list(notes)
     for cluster in clusters:
         entry = list_endpoints["clusters"][cluster]
+        frameworks = entry.get("frameworks") if isinstance(entry, Mapping) else None
+        if not isinstance(frameworks, Mapping):
+            notes.append(f"{cluster}: the gateway's entry could not be understood")
+            continue
         states = _states(jobs.get(cluster))
         down = (status or {}).get(cluster) is False or (
             status is None and _all_put_down(jobs.get(cluster))
         )
         described = _descriptions(descriptions.get(cluster))
         base = join_base(gateway_url, str(entry.get("base_url") or cluster))
-        for framework, offer in (entry.get("frameworks") or {}).items():
-            serves_chat = CHAT_ROUTE in (offer.get("endpoints") or [CHAT_ROUTE])
-            for name in offer.get("models") or ():
+        for framework, offer in frameworks.items():
+            names, serves_chat = _offered(offer)
+            for name in names:
                 state, start = (states or {}).get(name.casefold(), (Status.OFFLINE, ""))
+                if down:
+                    state, start = Status.MAINTENANCE, ""
+                elif states is None:
+                    state = Status.UNKNOWN
                 said = described.get(name.casefold(), {})
                 capabilities = _overridden(capabilities_of(name), said)
                 models.append(
@@ -281,12 +290,8 @@ def build_catalog(
                         cluster=cluster,
                         framework=framework,
                         base_url=f"{base}/{framework}/v1",
-                        status=Status.MAINTENANCE
-                        if down
-                        else Status.UNKNOWN
-                        if states is None
-                        else state,
-                        estimated_start="" if down else start,
+                        status=state,
+                        estimated_start=start,
                         capabilities=capabilities
                         if serves_chat
                         else replace(capabilities, chat=False),
@@ -297,6 +302,17 @@ def build_catalog(
     return Catalog(tuple(models), clusters, tuple(notes))
 
 
+def _offered(offer: object) -> tuple[list[str], bool]:
+    """The models that a framework offers, and whether it serves chats."""
+    if not isinstance(offer, Mapping):
+        return [], False
+    names, routes = offer.get("models"), offer.get("endpoints")
+    return (
+        [name for name in names if isinstance(name, str)] if isinstance(names, list) else [],
+        CHAT_ROUTE in routes if isinstance(routes, list) and routes else True,
+    )
+
+
 def join_base(gateway_url: str, base_url: str) -> str:
     """A cluster's address on the gateway's host, from the `base_url` that the gateway lists.
 
@@ -305,7 +321,10 @@ def join_base(gateway_url: str, base_url: str) -> str:
     """
     parts = urlsplit(gateway_url)
     origin, prefix = f"{parts.scheme}://{parts.netloc}", parts.path.rstrip("/")
-    path = urlsplit(base_url).path.rstrip("/")
+    try:
+        path = urlsplit(base_url).path.rstrip("/")
+    except ValueError:
+        path = ""
     if not path.startswith("/"):
         return f"{origin}{prefix}/{path}"
     steps = prefix.split("/")

@@ -255,7 +255,7 @@ def parse_event(data: str) -> dict[str, Any] | None:
     """The JSON object of one event; None for anything else (`[DONE]`, noise)."""
     try:
         value = json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
 
@@ -288,7 +288,7 @@ def _merge_tool_call(calls: dict[int, dict[str, Any]], piece: Mapping[str, Any])
             function = call.setdefault("function", {"name": "", "arguments": ""})
             for key in ("name", "arguments"):
                 function[key] = function[key] + _text(value.get(key))
-        elif name != "index" and value is not None:
+        elif name not in ("index", "function") and value is not None:
             call[name] = value
 
 

@@ -63,7 +63,12 @@ class NotLoggedIn(AlcfError):
 
 
 class LoginFailed(AlcfError):
-    """A code was wrong, spent or too old, or the login brought no grant for the gateway."""
+    """A code was wrong, spent or too old, or the login brought no grant for the gateway.
+
+    `another_code` is false where only another account, or ALCF's support, can help.
+    """
+
+    another_code: bool = True
 
 
 class LoginExpired(AlcfError):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import anyio
 import httpx
@@ -48,7 +49,13 @@ class RateLimit:
             start = max(now, self._starts[0] + self._seconds * 1.05)
         self._starts.append(start)
         if start > now:
-            await anyio.sleep(start - now)
+            try:
+                await anyio.sleep(start - now)
+            except BaseException:
+                # A request that was cancelled while it waited takes nobody's place.
+                with contextlib.suppress(ValueError):
+                    self._starts.remove(start)
+                raise
 
 
 class Gateway:
@@ -61,13 +68,24 @@ class Gateway:
         self.url = url
         self._limit = limit or RateLimit()
         self._descriptions: dict[str, list[Any] | None] = {}
-        self._client = httpx.AsyncClient(
-            auth=auth,
-            timeout=httpx.Timeout(READ_TIMEOUT, connect=10.0),
-            # Loopback is never reached through a proxy, whatever the environment says.
-            trust_env=not is_loopback(httpx.URL(url).host),
-            headers={"User-Agent": "alcf-magics", "Accept-Encoding": "identity"},
-        )
+        trouble = ""
+        try:
+            self._client = httpx.AsyncClient(
+                auth=auth,
+                timeout=httpx.Timeout(READ_TIMEOUT, connect=10.0),
+                # Loopback is never reached through a proxy, whatever the environment says.
+                trust_env=not is_loopback(httpx.URL(url).host),
+                headers={"User-Agent": "alcf-magics", "Accept-Encoding": "identity"},
+                # As a hook, so that the repeated request after a refresh waits its turn, too.
+                event_hooks={"request": [self._turn]},
+            )
+        except Exception as error:  # whatever proxies, certificates and addresses come up with
+            trouble = f"{type(error).__name__}: {error}"
+        if trouble:
+            raise GatewayUnreachable(f"No connection can be made: {trouble}.", CHECK_NETWORK)
+
+    async def _turn(self, request: httpx.Request) -> None:
+        await self._limit.turn()
 
     async def aclose(self) -> None:
         await self._client.aclose()
@@ -142,12 +160,11 @@ class Gateway:
         body = request.to_json(accepts_chat_template_kwargs=model.accepts_chat_template_kwargs)
         asked = f"{model.name} on {model.cluster}"
         began = False
-        await self._limit.turn()
+        ending = _Ending()
         try:
             async with self._client.stream("POST", url, json=body) as response:
                 if response.status_code != 200:
                     raise self._error(response, await response.aread(), asked)
-                ending = _Ending()
                 # Held until the response is closed: an async generator that is dropped before
                 # cannot be finished off in a kernel where nest_asyncio was applied.
                 events = _events(response)
@@ -162,7 +179,7 @@ class Gateway:
                     event = parse_event(data)
                     if event is None:
                         continue
-                    error = error_in_event(event, began=began)
+                    error = error_in_event(event, began=began, asked=asked)
                     if error is not None:
                         raise _explained(error, model, request)
                     chunk = Chunk.from_json(event)
@@ -176,6 +193,8 @@ class Gateway:
                 "The gateway sent something that is no stream of chunks.", RUN_AGAIN
             )
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+            if ending.complete:
+                return  # what breaks after the end of an answer takes nothing from it
             failure = self._stream_failure(error, asked, began)
         # Raised out here, because the other error holds the request, and so the bearer.
         raise failure
@@ -194,7 +213,6 @@ class Gateway:
         return self._unreachable(error)
 
     async def _get(self, path: str) -> Any:
-        await self._limit.turn()
         response, failure = None, None
         try:
             response = await self._client.get(f"{self.url}/{path}", timeout=CATALOG_TIMEOUT)
@@ -207,7 +225,7 @@ class Gateway:
             raise self._error(response, response.content, path)
         try:
             return response.json()
-        except ValueError:
+        except (ValueError, RecursionError):
             raise GatewayError(
                 f"The gateway answered {path} with something that is not JSON"
                 " (a login page of the network, perhaps).",
@@ -223,7 +241,8 @@ class Gateway:
     def _unreachable(self, error: Exception) -> GatewayUnreachable:
         why = "timed out" if isinstance(error, httpx.TimeoutException) else type(error).__name__
         return GatewayUnreachable(
-            f"The gateway at {httpx.URL(self.url).host} cannot be reached ({why}).", CHECK_NETWORK
+            f"The gateway at {urlsplit(self.url).netloc} cannot be reached ({why}).",
+            CHECK_NETWORK,
         )
 
 
@@ -239,8 +258,12 @@ class _Ending:
             done = delta.finish_reason is not None
             self._finished[delta.index] = self._finished.get(delta.index, False) or done
 
+    @property
+    def complete(self) -> bool:
+        return bool(self._finished) and all(self._finished.values())
+
     def check(self, content_type: str) -> None:
-        if self._finished and all(self._finished.values()):
+        if self.complete:
             return
         if not content_type.startswith("text/event-stream"):
             # A whole answer in one piece has all there is; its finish reason may be missing.

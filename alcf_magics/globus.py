@@ -10,6 +10,7 @@ import base64
 import hashlib
 import re
 import secrets
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -39,6 +40,7 @@ class PendingLogin:
     state: str
     verifier: Secret
     begun_at: float
+    fresh: bool = False
 
     def alive(self, now: float) -> bool:
         return now - self.begun_at < PENDING_SECONDS
@@ -68,7 +70,7 @@ def begin_login(settings: Settings, now: float, *, fresh: bool = False) -> Pendi
     if fresh:
         query["prompt"] = "login"
     url = f"{server}/v2/oauth2/authorize?{urlencode(query)}"
-    return PendingLogin(url, server, redirect_uri, state, Secret(verifier), now)
+    return PendingLogin(url, server, redirect_uri, state, Secret(verifier), now, fresh)
 
 
 def read_code(typed: str, state: str) -> Secret:
@@ -108,11 +110,17 @@ class GlobusAuth:
             {
                 "grant_type": "authorization_code",
                 "client_id": CLIENT_ID,
-                "code": code.reveal(),
-                "code_verifier": pending.verifier.reveal(),
+                "code": code,
+                "code_verifier": pending.verifier,
                 "redirect_uri": pending.redirect_uri,
             },
         )
+        if status >= 500:
+            raise GatewayUnreachable(
+                f"Globus could not take the code just now (status {status}).",
+                "Try again with the same code.",
+                status=status,
+            )
         if status != 200:
             raise LoginFailed(
                 f"Globus did not take the code: {_reason(answer) or f'status {status}'}.",
@@ -132,7 +140,7 @@ class GlobusAuth:
             {
                 "grant_type": "refresh_token",
                 "client_id": CLIENT_ID,
-                "refresh_token": grant.refresh_token.reveal(),
+                "refresh_token": grant.refresh_token,
             },
         )
         if status == 200:
@@ -153,36 +161,48 @@ class GlobusAuth:
 
     def revoke(self, token: Secret) -> None:
         """Make a token useless. Raises GatewayUnreachable when Globus could not be told."""
-        status, answer = self._post(
-            "token/revoke", {"client_id": CLIENT_ID, "token": token.reveal()}
-        )
+        status, answer = self._post("token/revoke", {"client_id": CLIENT_ID, "token": token})
         if status != 200:
             raise GatewayUnreachable(
                 f"Globus did not revoke the login ({_reason(answer) or f'status {status}'}).",
                 status=status,
             )
 
-    def _post(self, path: str, form: Mapping[str, str]) -> tuple[int, Mapping[str, Any]]:
+    def _post(self, path: str, form: Mapping[str, str | Secret]) -> tuple[int, Mapping[str, Any]]:
+        """Post a form; the status and the JSON object of the answer (empty if it is none).
+
+        On a thread of its own, and waited for in short steps: an interrupt ends the wait at once,
+        and no traceback of the waiting thread holds what was sent.
+        """
         url = f"{self.server}/v2/oauth2/{path}"
-        response, trouble = None, ""
-        try:
-            # Loopback is never reached through a proxy, whatever the environment says.
-            loopback = is_loopback(urlsplit(url).hostname)
-            with httpx.Client(timeout=TIMEOUT, trust_env=not loopback) as client:
-                response = client.post(url, data=dict(form))
-        except (httpx.HTTPError, OSError) as error:
-            trouble = type(error).__name__
-        if response is None:
-            # Raised out here, because the other error holds the request, and so the form.
+        result: list[httpx.Response | str] = []
+        thread = threading.Thread(target=_send, args=(url, form, result), daemon=True)
+        thread.start()
+        while thread.is_alive():
+            thread.join(0.05)
+        response = result[0] if result else "no answer"
+        if isinstance(response, str):
             raise GatewayUnreachable(
-                f"Globus at {self.server} cannot be reached ({trouble}).",
+                f"Globus at {self.server} cannot be reached ({response}).",
                 "Check the network (on a compute node: the proxy), and try again.",
             )
         try:
             answer = response.json()
-        except ValueError:
+        except (ValueError, RecursionError):
             answer = None
         return response.status_code, answer if isinstance(answer, dict) else {}
+
+
+def _send(url: str, form: Mapping[str, str | Secret], result: list[httpx.Response | str]) -> None:
+    """Send a form, and put the answer, or in a word why there is none, into `result`."""
+    try:
+        # Loopback is never reached through a proxy, whatever the environment says.
+        loopback = is_loopback(urlsplit(url).hostname)
+        with httpx.Client(timeout=TIMEOUT, trust_env=not loopback) as client:
+            plain = {k: v.reveal() if isinstance(v, Secret) else v for k, v in form.items()}
+            result.append(client.post(url, data=plain))
+    except Exception as error:  # whatever proxies, certificates and resolvers come up with
+        result.append(type(error).__name__)
 
 
 def _reason(answer: Mapping[str, Any]) -> str:

@@ -113,7 +113,7 @@ def grants_from_answer(
             access_token=Secret(part["access_token"]),
             refresh_token=Secret(part["refresh_token"]) if part.get("refresh_token") else None,
             # The SDK refuses a file with a float here.
-            expires_at_seconds=int(now + float(part.get("expires_in") or 0)),
+            expires_at_seconds=int(now + _lifetime(part.get("expires_in"))),
             token_type=str(part.get("token_type") or "Bearer"),
             auth_server=auth_server,
             username=str(claims.get("preferred_username") or claims.get("email") or ""),
@@ -134,10 +134,21 @@ def gateway_grant(grants: tuple[Grant, ...]) -> Grant:
     for grant in grants:
         if grant.resource_server == GATEWAY_RESOURCE_SERVER:
             return grant
-    raise LoginFailed(
+    error = LoginFailed(
         "Globus granted nothing for the inference gateway.",
-        "Log in again with an account that may use it: %alcf_login",
+        "Log in with an account that may use it: %alcf_login --force",
     )
+    error.another_code = False
+    raise error
+
+
+def _lifetime(value: object) -> float:
+    """`expires_in` in seconds; 0 for what is no such number, so that a refresh comes first."""
+    try:
+        seconds = float(value)  # type: ignore[arg-type]  # anything else is a TypeError
+    except (TypeError, ValueError, OverflowError):
+        return 0.0
+    return seconds if 0 <= seconds < 1e10 else 0.0
 
 
 def _claims(id_token: object) -> Mapping[str, Any]:
@@ -147,6 +158,6 @@ def _claims(id_token: object) -> Mapping[str, Any]:
     payload = id_token.split(".")[1]
     try:
         claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-    except (ValueError, binascii.Error):
+    except (ValueError, RecursionError, binascii.Error):
         return {}
     return claims if isinstance(claims, dict) else {}

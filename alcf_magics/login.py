@@ -132,7 +132,9 @@ class Login:
 
     def _done(self, pending: PendingLogin, grants: tuple[Grant, ...]) -> str:
         session = self._session
-        memory_only = session.sandbox is not None
+        # A sandbox of this kernel is gone with it, and so is what it minted.
+        sandbox = session.sandbox
+        memory_only = sandbox is not None and sandbox.globus_auth_url == pending.auth_server
         grant, saved = finish_login(session.bearers, grants, memory_only=memory_only)
         session.end_login(pending)
         trouble = ""
@@ -164,7 +166,7 @@ class Login:
                     if ask("Take it over? Type yes: ").strip().casefold() in ("y", "yes"):
                         return self.replace()
                     raise
-                if attempt == TRIES - 1:
+                if attempt == TRIES - 1 or not error.another_code:
                     raise
                 print(error, flush=True)
         raise AssertionError("unreachable")
@@ -186,11 +188,11 @@ class Login:
         line = self.finish(sandbox.approve(pending.authorize_url), pending)
         return f"{line} This is a sandbox, in this kernel only: no real model answers."
 
-    def logout(self) -> str:
-        """Revoke and remove this gateway's login; the line that says so."""
+    def logout(self, *, everywhere: bool = False) -> str:
+        """Revoke and remove this gateway's login, or every one; the line that says so."""
         session = self._session
         in_sandbox = session.sandbox is not None
-        grants = session.bearers.forget()
+        grants = session.bearers.forget(everywhere=everywhere)
         session.refused = None
         failed = revoke(grants)
         if in_sandbox:
@@ -199,7 +201,7 @@ class Login:
         if not grants:
             return "You were not logged in."
         if failed is not None:
-            return f"Removed the login here. {failed}"
+            return f"Removed the login here; at Globus it lasts until it expires. {failed.what}"
         return "Logged out: the login is revoked and removed."
 
     def status(self) -> LoginStatus:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import sys
 from collections.abc import Iterator
+from keyword import iskeyword
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
@@ -45,7 +47,9 @@ def _login_parser() -> Parser:
 
 
 def _logout_parser() -> Parser:
-    return Parser("alcf_logout", "Revoke and remove the login of this gateway.")
+    parser = Parser("alcf_logout", "Revoke and remove the login of this gateway.")
+    parser.option("--all", action="store_true", help="also logins of other auth servers")
+    return parser
 
 
 def _models_parser() -> Parser:
@@ -192,11 +196,13 @@ class AlcfMagics(Magics):
     def alcf_logout(self, line: str) -> None:
         """Revoke and remove the login. See `%alcf_logout --help`."""
         try:
-            _logout_parser().nothing(line)
+            options, word = _logout_parser().words(line)
         except Help as text:
             print(text)
             return
-        print(session().login.logout())
+        if word:
+            raise UsageError(f"%alcf_logout takes no argument: {word!r}")
+        print(session().login.logout(everywhere=options.all))
         self._reflect()
         self._tell()
 
@@ -223,12 +229,15 @@ class AlcfMagics(Magics):
             return None
         prompt = rest if cell is None else f"{rest}\n{cell}" if rest else cell
         if not prompt.strip():
-            raise UsageError("The prompt is empty: write it below the %%alcf line.")
-        if options.out and not options.out.isidentifier():
-            raise UsageError(f"--out {options.out}: not a name for a variable")
+            raise UsageError(
+                "The prompt is empty: write it behind %alcf, or below the %%alcf line."
+            )
+        if options.out and (not options.out.isidentifier() or iskeyword(options.out)):
+            raise UsageError(f"--out {options.out}: not a name for a variable (try: --out answer)")
         from .prompting import ask
 
-        alone = cell is not None or is_whole_cell(self.shell, "alcf")
+        __tracebackhide__ = True
+        alone = is_whole_cell(self.shell, "alcf")
         with self._curing():
             completion = ask(self.shell, session(), options, prompt.strip("\n"), alone=alone)
         if not alone or not hasattr(self.shell, "kernel"):
@@ -238,9 +247,13 @@ class AlcfMagics(Magics):
     @contextlib.contextmanager
     def _curing(self) -> Iterator[None]:
         """Show what is waited for; when only a fresh login helps, show the panel at once."""
+        __tracebackhide__ = True
         session().on_wait = WaitLine(self.shell)
         try:
             yield
+        except KeyboardInterrupt as interrupt:
+            # Raised anew, so that nobody has to read the inside of the event loop.
+            raise interrupt.with_traceback(None) from None
         except LoginExpired as error:
             if error.fresh_login and hasattr(self.shell, "kernel") and not is_headless(self.shell):
                 self._begin_login(prompt=False)
@@ -272,11 +285,13 @@ def is_whole_cell(shell: Any, magic: str) -> bool:
         code = str(shell.kernel.get_parent()["content"]["code"]).strip()
     except (AttributeError, KeyError):
         return False
-    return "\n" not in code and code.startswith(f"%{magic}")
+    return code.startswith(f"%%{magic}") or ("\n" not in code and code.startswith(f"%{magic}"))
 
 
 def is_headless(shell: Any) -> bool:
-    """Whether the front end allows no input: nbclient, papermill, a batch job."""
+    """Whether nobody can answer a question: nbclient, papermill, a batch job, a pipe."""
+    if not hasattr(shell, "kernel"):
+        return not (sys.stdin and sys.stdin.isatty())
     try:
         return shell.kernel.get_parent()["content"].get("allow_stdin") is False
     except (AttributeError, KeyError, TypeError):

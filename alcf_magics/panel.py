@@ -54,9 +54,8 @@ class LoginPanel:
         self._replace = widgets.Button(description="Take it over", button_style="warning")
         self._replace.layout.display = "none"
         self._line = widgets.HTML()
-        self._view = widgets.VBox(
-            [widgets.HBox([self._box, self._button, self._replace]), self._line]
-        )
+        self._row = widgets.HBox([self._box, self._button, self._replace])
+        self._view = widgets.VBox([self._row, self._line])
         self._box.observe(lambda change: self._enable(), names="value")
         self._box.on_msg(self._on_box_message)
         self._button.on_click(lambda button: self._submit())
@@ -88,7 +87,8 @@ class LoginPanel:
         self._box.value = ""
         self._context.copy().run(self._text.update, {"text/plain": line}, raw=True)
         self._context.copy().run(self._widgets.update, {}, raw=True)
-        self._view.close_all()
+        for widget in (self._box, self._button, self._replace, self._row, self._line, self._view):
+            widget.close()
 
     def _on_box_message(self, box: object, content: dict[str, Any], buffers: object) -> None:
         if content.get("event") == "submit":

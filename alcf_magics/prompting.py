@@ -29,6 +29,7 @@ def ask(
     `alone` says that the cell holds nothing else. Whatever ends the answer early leaves what
     came on the screen, in `--out`, and on the exception as `.completion`.
     """
+    __tracebackhide__ = True  # of an interrupt, a reader wants to see the cell
     model = session.resolve(options.model, options.cluster)
     messages = [Message("system", options.system)] if options.system else []
     request = ChatRequest(
@@ -47,6 +48,10 @@ def ask(
             live.draw(answer)
     except (AlcfError, KeyboardInterrupt) as error:
         completion = getattr(error, "completion", None)
+        if completion is None and answer is not None and answer.began:
+            # Interrupted while drawing: the stream itself knows nothing of it.
+            completion = answer.completion()
+            error.completion = completion  # type: ignore[union-attr]
         interrupted = isinstance(error, KeyboardInterrupt)
         live.fail(completion, "interrupted" if interrupted else str(error))
         _bind(shell, options.out, completion)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import queue
+import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import Future, wait
@@ -22,6 +23,8 @@ T = TypeVar("T")
 POLL = 0.05
 #: Items handed over at once, so that a fast stream cannot keep the main thread from drawing.
 BATCH = 1000
+#: Seconds that closing waits for what cannot be cancelled.
+CLOSE_SECONDS = 2.0
 
 
 class Runtime:
@@ -30,6 +33,7 @@ class Runtime:
     def __init__(self) -> None:
         self._stack = contextlib.ExitStack()
         self._portal: BlockingPortal | None = None
+        self._lock = threading.Lock()
 
     def run(
         self, function: Callable[[], Awaitable[T]], poll: Callable[[], None] = lambda: None
@@ -94,14 +98,21 @@ class Runtime:
 
     def close(self) -> None:
         """Stop the loop and its thread. The next use starts another."""
-        portal, self._portal = self._portal, None
-        if portal is not None:
-            with contextlib.suppress(RuntimeError):
-                portal.start_task_soon(portal.stop, True)
-        self._stack.close()
+        with self._lock:
+            portal, self._portal = self._portal, None
+            stack, self._stack = self._stack, contextlib.ExitStack()
+        if portal is None:
+            return
+        with contextlib.suppress(RuntimeError):
+            portal.start_task_soon(portal.stop, True)
+        # A look-up of a host name cannot be cancelled: it may end after us, on a daemon thread.
+        ending = threading.Thread(target=stack.close, daemon=True)
+        ending.start()
+        ending.join(CLOSE_SECONDS)
 
     def spawn(self, function: Callable[[], Awaitable[T]]) -> Future[T]:
         """Run a coroutine function there without waiting; cancelling the future cancels it."""
-        if self._portal is None:
-            self._portal = self._stack.enter_context(start_blocking_portal("asyncio"))
-        return self._portal.start_task_soon(function)
+        with self._lock:
+            if self._portal is None:
+                self._portal = self._stack.enter_context(start_blocking_portal("asyncio"))
+            return self._portal.start_task_soon(function)

@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING, Any
 
 from .completions import Accumulator, ChatRequest, Completion, Message
@@ -48,8 +50,8 @@ class Session:
         self._catalog: tuple[float, str, Catalog] | None = None
         self._login: Login | None = None
         self.pending: PendingLogin | None = None
-        #: Why the gateway no longer takes this login; a new login clears it.
-        self.refused: LoginExpired | None = None
+        self._refused: tuple[Settings, LoginExpired] | None = None
+        self._closed = False
         #: The sandbox that this session started, if it did.
         self.sandbox: Any = None
         #: The login panel that is open, if one is; a newer one makes it go quiet.
@@ -62,7 +64,7 @@ class Session:
         self._shown_wait = ""
 
     def __repr__(self) -> str:
-        return f"<alcf_magics session with {self._chosen.get('gateway_url', 'the gateway')}>"
+        return f"<alcf_magics session with {Settings.load(self._chosen).gateway_url}>"
 
     # Settings
 
@@ -93,6 +95,8 @@ class Session:
     def runtime(self) -> Runtime:
         """The background event loop, started at first use."""
         with self._lock:
+            if self._closed:
+                raise AlcfError("This session was closed.", "The one in use: alcf_magics.session()")
             if self._runtime is None:
                 from .runtime import Runtime
 
@@ -160,7 +164,7 @@ class Session:
         pending = self.pending
         if (
             pending is None
-            or fresh
+            or (fresh and not pending.fresh)
             or not pending.alive(now)
             or pending.auth_server != settings.globus_auth_url
         ):
@@ -175,6 +179,17 @@ class Session:
         self._catalog = None
         self.refused = None
 
+    @property
+    def refused(self) -> LoginExpired | None:
+        """Why this gateway no longer takes this login; a new login, or an answer, clears it."""
+        if self._refused is None or self._refused[0] != self.settings:
+            return None
+        return self._refused[1]
+
+    @refused.setter
+    def refused(self, error: LoginExpired | None) -> None:
+        self._refused = None if error is None else (self.settings, error)
+
     @contextlib.contextmanager
     def _noting_refusal(self) -> Iterator[None]:
         """Remember that the gateway refused the login, so that the next login is a real one."""
@@ -183,6 +198,7 @@ class Session:
         except LoginExpired as error:
             self.refused = error
             raise
+        self.refused = None
 
     # What runs
 
@@ -200,6 +216,8 @@ class Session:
                 for _ in self._wait_out(error):
                     time.sleep(COUNT_SECONDS)
                 catalog = self.runtime.run(gateway.catalog, self._tick)
+            except CancelledError:
+                raise AlcfError("The session was closed while it waited.") from None
         self._catalog = (time.monotonic(), gateway.url, catalog)
         return catalog
 
@@ -225,6 +243,8 @@ class Session:
                         yield answer
                         time.sleep(COUNT_SECONDS)
                     yield from self._stream(model, request, answer)
+        except CancelledError:
+            raise AlcfError("The session was closed while it waited.") from None
         except (AlcfError, KeyboardInterrupt) as error:
             if answer.began or isinstance(error, StreamBroken | KeyboardInterrupt):
                 error.completion = answer.completion()  # type: ignore[union-attr]
@@ -299,6 +319,7 @@ class Session:
             if self._runtime is not None:
                 self._runtime.close()
                 self._runtime = None
+            self._closed = True
             self.stop_sandbox()
             self._bearers = self._catalog = self.pending = self._login = None
 
@@ -306,7 +327,8 @@ class Session:
         """Stop the sandbox that this session started; the settings are as they were before."""
         sandbox, self.sandbox = self.sandbox, None
         if sandbox is not None:
-            self._chosen, self._before_sandbox = self._before_sandbox, {}
+            for name in ("gateway_url", "globus_auth_url"):
+                self.choose(**{name: self._before_sandbox.get(name)})
             sandbox.stop()
 
     def enter_sandbox(self, sandbox: Any) -> None:
@@ -319,7 +341,8 @@ class Session:
     def _close_gateway(self) -> None:
         gateway, self._gateway = self._gateway, None
         if gateway is not None:
-            self.runtime.run(gateway.aclose)
+            with contextlib.suppress(AlcfError, CancelledError):
+                self.runtime.run(gateway.aclose)
 
 
 _session: Session | None = None
@@ -332,6 +355,18 @@ def session() -> Session:
         _session = Session()
         atexit.register(close)
     return _session
+
+
+def _forget_after_fork() -> None:
+    """A child process begins anew: its parent's threads, loop and connections are not there."""
+    global _session
+    if _session is not None:
+        _session = None
+        atexit.unregister(close)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_after_fork)
 
 
 def close() -> None:

@@ -95,6 +95,15 @@ def is_loopback(host: str | None) -> bool:
         return False
 
 
+def _is_host(host: str) -> bool:
+    if ":" in host:  # an IPv6 address
+        return True
+    try:
+        return bool(host.encode("idna"))
+    except UnicodeError:
+        return False
+
+
 def _check_url(name: str, url: str) -> None:
     try:
         parts = urlsplit(url)
@@ -104,6 +113,8 @@ def _check_url(name: str, url: str) -> None:
     next_step = f"Set it: %config AlcfMagics.{name} = 'https://…'"
     if parts.scheme not in ("http", "https") or not host:
         raise GatewayUnreachable(f"{name} is no http(s) address: {url!r}.", next_step)
+    if parts.query or parts.fragment or not url.isprintable() or not _is_host(host):
+        raise GatewayUnreachable(f"{name} is no address of a server: {url!r}.", next_step)
     if parts.username or parts.password:
         raise GatewayUnreachable(f"{name} must not hold a user name or password.", next_step)
     if parts.scheme == "http" and not is_loopback(host):

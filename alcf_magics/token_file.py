@@ -117,7 +117,9 @@ class TokenFile:
             # A leftover of a sandbox must not keep a real login out.
             if foreign and PRODUCTION_GLOBUS_AUTH not in servers:
                 return Saved(
-                    False, f"a login of {', '.join(sorted(foreign))} is stored and stays there"
+                    False,
+                    f"a login of {', '.join(sorted(foreign))} is stored, and stays until "
+                    "%alcf_logout --all",
                 )
             identities = {grant.identity_id for grant in grants}
             kept = {
@@ -132,12 +134,14 @@ class TokenFile:
             }
             return self._write(_with_entries(content, entries))
 
-    def remove(self, auth_server: str) -> bool:
-        """Take out every grant that `auth_server` minted; true if there was one."""
+    def remove(self, auth_server: str | None) -> bool:
+        """Take out every grant that `auth_server` minted (None: any); true if there was one."""
         with self.locked():
             content = self._read()
             gone = {
-                name for name, grant in _grants(content).items() if grant.auth_server == auth_server
+                name
+                for name, grant in _grants(content).items()
+                if auth_server in (None, grant.auth_server)
             }
             if not gone:
                 return False
@@ -177,7 +181,7 @@ class TokenFile:
                 content = json.loads(self.path.read_bytes())
             except OSError:
                 return {}
-            except ValueError:
+            except (ValueError, RecursionError):
                 if wait is not None:
                     time.sleep(wait)
                 continue
@@ -249,7 +253,7 @@ def _grants(content: Mapping[str, Any]) -> dict[str, Grant]:
     minted_by = _minted_by(content)
     grants = {}
     for name, entry in _entries(content).items():
-        with contextlib.suppress(KeyError, TypeError, ValueError, AttributeError):
+        with contextlib.suppress(KeyError, TypeError, ValueError, AttributeError, OverflowError):
             grants[name] = _grant(entry, minted_by)
     return grants
 

@@ -51,6 +51,8 @@ def test_values_may_begin_with_a_dash_and_hold_quotes() -> None:
         ("--effort max x", "--effort"),
         ("-m", "-m"),
         ("--out", "--out"),
+        ("-s 'unclosed hi", "quote"),
+        ('-s "', "quote"),
     ],
 )
 def test_a_wrong_option_is_named_in_one_line(line: str, named: str) -> None:
@@ -59,6 +61,13 @@ def test_a_wrong_option_is_named_in_one_line(line: str, named: str) -> None:
         _prompt_parser().split(line)
     assert named in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_value_may_be_empty_or_begin_with_an_equals_sign() -> None:
+    """What stands in quotes is the value, whatever it is."""
+    assert _prompt_parser().split("-s '' hi")[0].system == ""
+    assert _prompt_parser().split('-m "" hi')[1] == "hi"
+    assert _prompt_parser().split("-s '=x' hi")[0].system == "=x"
 
 
 def test_help_lists_every_option() -> None:

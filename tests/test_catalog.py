@@ -195,3 +195,31 @@ def test_a_clusters_address_stays_on_the_gateways_host(
 ) -> None:
     """The listed base is used as it is, on the host and behind the prefix of the gateway."""
     assert join_base(gateway, base) == joined
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        None,
+        3,
+        [],
+        {},
+        {"frameworks": []},
+        {"frameworks": {"fw": None}},
+        {"frameworks": {"fw": {"models": "abc"}}},
+        {"frameworks": {"fw": {"models": [None, 3], "endpoints": 4}}},
+        {"frameworks": {}, "base_url": "http://["},
+    ],
+)
+def test_one_clusters_nonsense_hides_nothing_of_the_others(entry: object) -> None:
+    """An entry that cannot be understood gives no model, and the other clusters stay."""
+    good = {"frameworks": {"fw": {"models": ["m"]}}}
+    jobs = {"red": {"running": [{"Models": "m"}, None, 3]}, "blue": {"running": 7}}
+    known = build_catalog(GATEWAY, {"clusters": {"red": good, "blue": entry}}, {}, jobs, {})
+    assert [m.place for m in known] == ["red:m"]
+    assert known.models[0].live
+
+
+def test_a_cluster_asked_for_goes_before_the_one_in_a_name() -> None:
+    """With a configured `blue:…` and --cluster red, the model is looked for on red."""
+    assert TWO.resolve("blue:gpt-oss-120b", "red").place == "red:openai/gpt-oss-120b"

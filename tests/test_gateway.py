@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import httpx
@@ -157,7 +157,7 @@ def test_one_clusters_trouble_is_a_note() -> None:
 
 def test_an_unreachable_gateway_is_one_line() -> None:
     """A refused connection names the host and the setting to look at."""
-    with pytest.raises(GatewayUnreachable, match=r"127\.0\.0\.1 cannot be reached.*gateway_url"):
+    with pytest.raises(GatewayUnreachable, match=r"127\.0\.0\.1:9 cannot be reached.*gateway_url"):
         with_gateway(lambda gateway: gateway.catalog(), "http://127.0.0.1:9/resource_server")
 
 
@@ -215,3 +215,62 @@ def test_loopback_does_not_go_through_a_proxy(
         assert session.ask("hello").text
         session.close()
     assert lines == []
+
+
+class ThenBroken(httpx.AsyncByteStream):
+    """A body that breaks off after its content."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield self._content
+        raise httpx.ReadError("gone")
+
+
+@pytest.mark.parametrize("end", [b"data: [DONE]\n\n", b""])
+def test_what_breaks_after_the_end_takes_nothing_from_an_answer(end: bytes) -> None:
+    """A connection that dies after the finish reason, or after [DONE], harms nobody."""
+    content = sse(chunk("whole", "stop")) + end
+    with respx.mock:
+        respx.post(f"{GATEWAY}/red/fw/v1/chat/completions").respond(
+            stream=ThenBroken(content), content_type="text/event-stream"
+        )
+        assert with_gateway(text_of) == "whole"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("HTTPS_PROXY", "foo://bar"), ("ALL_PROXY", "socks9://x"), ("SSL_CERT_FILE", "/nowhere.pem")],
+)
+def test_a_broken_environment_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    """Proxies and certificates that cannot be used are told as what they are."""
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(GatewayUnreachable, match="No connection can be made"):
+        with_gateway(text_of)
+
+
+def test_a_long_refusal_is_read_in_linear_time() -> None:
+    """A message of a hundred thousand characters without a full stop hangs nothing."""
+    from alcf_magics.answers import error_for
+
+    for filler in ("x ", "' ", "http://a ", "Error: "):
+        body = json.dumps({"error": {"message": filler * 100_000}}).encode()
+        assert len(str(error_for(500, {}, body))) < 600
+
+
+def test_a_deeply_nested_answer_is_an_error_of_ours() -> None:
+    """JSON that is nested without end raises nothing but our own errors."""
+    deep = b"[" * 100_000
+    with respx.mock:
+        respx.post(f"{GATEWAY}/red/fw/v1/chat/completions").respond(
+            content=b"data: " + deep + b"\n\n", content_type="text/event-stream"
+        )
+        with pytest.raises(StreamBroken):
+            with_gateway(text_of)
+        respx.get(f"{GATEWAY}/list-endpoints").respond(content=deep)
+        respx.get(f"{GATEWAY}/status").respond(500, content=deep)
+        with pytest.raises(GatewayError):
+            with_gateway(lambda gateway: gateway.catalog())

@@ -116,6 +116,38 @@ def test_a_second_panel_makes_the_first_go_quiet(kernel: Kernel, sandbox: Sandbo
     assert second.text.strip().startswith("Logged in as")
 
 
+def test_the_panel_leaves_other_widgets_alone(kernel: Kernel, sandbox: Sandbox) -> None:
+    """A person's own widgets live on when a panel ends."""
+    kernel.run("import ipywidgets; slider = ipywidgets.IntSlider(); slider")
+    kernel.run("%load_ext alcf_magics")
+    with_person(kernel, "%alcf_login")
+    with_person(kernel, "%alcf_login")
+    box = kernel.find_widget("PasswordModel")
+    kernel.set_widget(box, value=sandbox.approve(link(kernel.cells[-1])))
+    enter(kernel, box)
+    wait_for(kernel, lambda: sandbox.token_requests() == 1)
+    kernel.settle()
+    assert kernel.value("slider.comm is not None") == "True"
+    assert not any("Password" in str(s.get("_model_name")) for s in kernel.widgets.values())
+
+
+def test_logging_out_everywhere_removes_a_dead_sandboxs_login(home: Path) -> None:
+    """A login that another server minted is named, and --all takes it away."""
+    with Sandbox() as sandbox, Kernel(env=sandbox.environment, home=home) as kernel:
+        log_in(kernel, sandbox)
+    with Sandbox() as sandbox, Kernel(env=sandbox.environment, home=home) as kernel:
+        kernel.run("%load_ext alcf_magics")
+        code = sandbox.approve(link(kernel.run("%alcf_login")))
+        told = kernel.run(f"%alcf_login {code}")
+        assert "Logged in" in told.text
+        assert "Not stored" in told.text
+        assert "%alcf_logout --all" in told.text
+        kernel.run("%alcf_logout --all")
+        assert not tokens(home).exists()
+        code = sandbox.approve(link(kernel.run("%alcf_login")))
+        assert "Not stored" not in kernel.run(f"%alcf_login {code}").text
+
+
 def test_a_panel_whose_time_is_over_says_so(kernel: Kernel, sandbox: Sandbox) -> None:
     """After ten minutes the link is gone, and the next step stands in its place."""
     kernel.run("%load_ext alcf_magics")

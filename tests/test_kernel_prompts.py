@@ -129,6 +129,7 @@ def test_the_configured_model_is_the_default(ready: Kernel, sandbox: Sandbox) ->
         ("%%alcf --temperatur 1\nhi", "UsageError", "--temperatur"),
         ("%%alcf -t 7\nhi", "UsageError", "--temperature"),
         ("%%alcf --out 1x\nhi", "UsageError", "--out"),
+        ("%%alcf --out class\nhi", "UsageError", "--out"),
         ("%%alcf -m lama-3\nhi", "ModelNotFound", "Llama"),
         ("%%alcf --cluster mars\nhi", "ModelNotFound", "mars"),
         ("%alcf_models --cluster mars", "ModelNotFound", "mars"),
@@ -168,6 +169,27 @@ def test_an_interrupt_keeps_the_text_and_closes_the_request(
     assert cell.outputs[0]["data"]["text/plain"].startswith(eval(ready.value("part.text")))
     assert ready.value("__import__('sys').last_value.completion is part") == "True"
     assert ready.run("%alcf hello").status == "ok"
+
+
+def test_an_interrupt_while_drawing_loses_nothing(ready: Kernel, sandbox: Sandbox) -> None:
+    """An interrupt that arrives in the middle of a draw keeps the answer all the same."""
+    ready.run(
+        "import alcf_magics.rendering as r\n"
+        "def draw(self, answer):\n"
+        "    if len(answer.text) > 20: raise KeyboardInterrupt\n"
+        "r.Live.draw = draw"
+    )
+    cell = ready.run("%%alcf --out part\nhello")
+    assert cell.ename == "KeyboardInterrupt"
+    assert "sandbox" in ready.value("part.text")
+    assert "interrupted" in cell.html
+
+
+def test_a_cell_magic_called_in_code_wipes_nothing(ready: Kernel, sandbox: Sandbox) -> None:
+    """Called as a function among other code, it leaves what was printed before."""
+    cell = ready.run("print('before')\nx = get_ipython().run_cell_magic('alcf', '', 'hello')")
+    assert cell.text.startswith("before")
+    assert "No model was asked" in cell.html
 
 
 def test_an_interrupt_while_waiting_for_the_first_token(ready: Kernel, sandbox: Sandbox) -> None:

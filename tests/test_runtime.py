@@ -118,3 +118,21 @@ def test_start_does_not_wait(runtime: Runtime) -> None:
     release.set()
     assert future.result(5)
     runtime.close()
+
+
+def test_threads_that_begin_at_once_share_one_loop(runtime: Runtime) -> None:
+    """The first use from several threads starts one loop."""
+    import asyncio
+
+    async def loop() -> int:
+        return id(asyncio.get_running_loop())
+
+    found: list[int] = []
+    threads = [threading.Thread(target=lambda: found.append(runtime.run(loop))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(found)) == 1
+    assert len(found) == 8
+    runtime.close()

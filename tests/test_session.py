@@ -1,0 +1,99 @@
+"""The session in plain Python: shared, closed, forked, and honest about who is refused."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+import pytest
+
+import alcf_magics
+from alcf_magics.errors import AlcfError, LoginExpired
+from alcf_magics.sandbox import Sandbox
+from alcf_magics.session import Session
+
+
+def logged_in(sandbox: Sandbox) -> Session:
+    session = Session()
+    session.choose(gateway_url=sandbox.gateway_url, globus_auth_url=sandbox.globus_auth_url)
+    pending = session.begin_login()
+    session.login.finish(sandbox.approve(pending.authorize_url), pending)
+    return session
+
+
+def test_there_is_one_session() -> None:
+    """Everybody in a kernel gets the same one."""
+    assert alcf_magics.session() is alcf_magics.session()
+
+
+def test_python_asks_as_the_magics_do(sandbox: Sandbox) -> None:
+    """`ask` returns the completion, with options under their names."""
+    session = logged_in(sandbox)
+    completion = session.ask("hello", model="gpt-oss-120b", system="Be brief.", max_tokens=5)
+    assert completion.finish_reason == "length"
+    body = sandbox.requests[-1].body
+    assert body["messages"][0] == {"role": "system", "content": "Be brief."}
+    assert body["max_tokens"] == 5
+    session.close()
+
+
+def test_a_closed_session_says_so(sandbox: Sandbox) -> None:
+    """Somebody who kept an old session is told which one is in use."""
+    session = logged_in(sandbox)
+    session.close()
+    with pytest.raises(AlcfError, match="closed"):
+        session.ask("hello")
+
+
+def test_a_refusal_belongs_to_its_gateway_and_ends_with_an_answer(sandbox: Sandbox) -> None:
+    """What one gateway refused is not told of another, and an answer clears it."""
+    session = logged_in(sandbox)
+    sandbox.scenario = "policy_timeout"
+    with pytest.raises(LoginExpired):
+        session.ask("hello")
+    assert session.refused is not None
+    assert session.login.state() is None
+    first = session.login.begin()
+    assert "prompt=login" in first.authorize_url
+    assert session.login.begin() == first  # a second run keeps the fresh one, too
+    session.choose(model="x")
+    assert session.refused is None
+    session.choose(model=None)
+    sandbox.scenario = "default"
+    session.ask("hello")
+    assert session.refused is None
+    session.close()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_forked_child_begins_anew(sandbox: Sandbox) -> None:
+    """A child process neither hangs on its parent's loop nor closes its connections."""
+    session = alcf_magics.session()
+    session.choose(gateway_url=sandbox.gateway_url, globus_auth_url=sandbox.globus_auth_url)
+    pending = session.begin_login()
+    session.login.finish(sandbox.approve(pending.authorize_url), pending)
+    session.ask("hello")
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            own = alcf_magics.session()
+            own.choose(gateway_url=sandbox.gateway_url, globus_auth_url=sandbox.globus_auth_url)
+            code = 0 if own is not session and own.ask("from the child").text else 2
+        finally:
+            os._exit(code)
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            break
+        time.sleep(0.02)
+    else:
+        os.kill(child, 9)
+        os.waitpid(child, 0)
+        pytest.fail("the child hangs")
+    assert os.waitstatus_to_exitcode(status) == 0
+    assert session.ask("and the parent goes on").text
+    sys.modules["alcf_magics.session"].close()
