@@ -18,6 +18,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from .errors import GatewayError, ModelNotFound, ModelNotReady
+from .tables import text_table
 
 CHAT_ROUTE = "/v1/chat/completions"
 
@@ -222,23 +223,10 @@ def _short_start(text: str) -> str:
 
 
 def table_text(catalog: Catalog) -> str:
-    """The table as aligned text, a line a model."""
-    rows = [COLUMNS] + [
-        tuple(
-            "" if cell is None else f"{cell:,}" if isinstance(cell, int) else cell for cell in row
-        )
-        for row in map(row_of, catalog)
-    ]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
-    lines = [
-        "  ".join(
-            cell.rjust(width) if column == len(COLUMNS) - 1 else cell.ljust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
-    if len(lines) == 1:
-        lines.append("(no model matches)")
+    """The table as aligned text, a line a model, and what could not be read."""
+    lines = [text_table(COLUMNS, [row_of(model) for model in catalog])]
+    if not len(catalog):
+        lines.append("(no model matches; all of them: %alcf_models)")
     return "\n".join([*lines, *catalog.notes])
 
 

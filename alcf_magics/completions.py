@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .records import Record
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 @dataclass(frozen=True)
@@ -125,8 +132,8 @@ class Completion:
     `model` and `cluster` say where it comes from; `finish_reason` is `stop`, `length`, … or None
     when it broke off; `seconds` counts from sending to the last chunk, `first_token_seconds` to
     the first piece of text or reasoning (None if there was none). `choices` holds all answers;
-    `text`, `reasoning`, `finish_reason` and `tool_calls` are the first one's. `parsed` is there
-    for formats that read the text.
+    `text`, `reasoning`, `finish_reason` and `tool_calls` are the first one's. `format` is how it
+    is shown, `parsed` what that format read out of the text, and `record` where it comes from.
     """
 
     text: str
@@ -141,6 +148,8 @@ class Completion:
     tool_calls: tuple[Mapping[str, Any], ...] = ()
     parsed: Any = None
     id: str = ""
+    format: str = "markdown"
+    record: Record | None = None
 
     def __repr__(self) -> str:
         return self.text
@@ -148,13 +157,46 @@ class Completion:
     __str__ = __repr__
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        printer.text(self.text)
+        # A terminal would obey a control sequence that a model wrote.
+        printer.text(printable(self.text))
+
+
+class Text:
+    """A text that grows piece by piece; a character may be split between two pieces.
+
+    In JSON, a character beyond the first 65,536 may come as two halves, in two chunks. A half
+    waits for the other; one that stays alone becomes the replacement character.
+    """
+
+    def __init__(self) -> None:
+        self._pieces: list[str] = []
+        self._half = ""
+
+    def add(self, piece: str) -> None:
+        if not piece:
+            return
+        if self._half or not piece.isascii():
+            piece, self._half = self._half + piece, ""
+            if "\ud800" <= piece[-1] <= "\udbff":
+                piece, self._half = piece[:-1], piece[-1]
+            if _SURROGATE.search(piece):
+                piece = piece.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        self._pieces.append(piece)
+
+    def __str__(self) -> str:
+        if len(self._pieces) > 1:
+            self._pieces[:] = ["".join(self._pieces)]
+        return self._pieces[0] if self._pieces else ""
+
+    def whole(self) -> str:
+        """The text when nothing more comes."""
+        return str(self) + ("\ufffd" if self._half else "")
 
 
 @dataclass
 class _Parts:
-    content: list[str] = field(default_factory=list)
-    reasoning: list[str] = field(default_factory=list)
+    content: Text = field(default_factory=lambda: Text())
+    reasoning: Text = field(default_factory=lambda: Text())
     finish_reason: str | None = None
     tool_calls: dict[int, dict[str, Any]] = field(default_factory=dict)
 
@@ -170,6 +212,8 @@ class Accumulator:
         self.cluster = cluster
         self.started = started
         self.usage: Usage | None = None
+        #: The completion, with its record, once the session has kept it.
+        self.kept: Completion | None = None
         self._id = ""
         self._first_token: float | None = None
         self._last = started
@@ -183,10 +227,8 @@ class Accumulator:
         self.usage = chunk.usage or self.usage
         for delta in chunk.deltas:
             parts = self._choices.setdefault(delta.index, _Parts())
-            if delta.content:
-                parts.content.append(delta.content)
-            if delta.reasoning:
-                parts.reasoning.append(delta.reasoning)
+            parts.content.add(delta.content)
+            parts.reasoning.add(delta.reasoning)
             if self._first_token is None and (delta.content or delta.reasoning):
                 self._first_token = at
             for call in delta.tool_calls:
@@ -196,12 +238,12 @@ class Accumulator:
     @property
     def text(self) -> str:
         """The first choice's text so far."""
-        return self._joined("content")
+        return self._first("content")
 
     @property
     def reasoning(self) -> str:
         """The first choice's reasoning so far."""
-        return self._joined("reasoning")
+        return self._first("reasoning")
 
     @property
     def began(self) -> bool:
@@ -218,8 +260,8 @@ class Accumulator:
         choices = tuple(
             Choice(
                 index,
-                "".join(parts.content),
-                "".join(parts.reasoning),
+                parts.content.whole(),
+                parts.reasoning.whole(),
                 parts.finish_reason,
                 tuple(call for _, call in sorted(parts.tool_calls.items())),
             )
@@ -242,13 +284,15 @@ class Accumulator:
             id=self._id,
         )
 
-    def _joined(self, name: str) -> str:
+    def _first(self, name: str) -> str:
         if not self._choices:
             return ""
-        pieces: list[str] = getattr(self._choices[min(self._choices)], name)
-        if len(pieces) > 1:
-            pieces[:] = ["".join(pieces)]
-        return pieces[0] if pieces else ""
+        return str(getattr(self._choices[min(self._choices)], name))
+
+
+def printable(text: str) -> str:
+    """A text without control characters other than line ends and tabs."""
+    return _CONTROL.sub("", text)
 
 
 def parse_event(data: str) -> dict[str, Any] | None:

@@ -229,6 +229,7 @@ def _run(notebook: Any, folder: Path, sandbox: Sandbox) -> str:
             ends.enter_context(client.setup_kernel(stderr=output))
         except RuntimeError:
             raise DemoError(f"The kernel did not start: {_last_line(log)}") from None
+        client.kc.allow_stdin = True  # a person is played, so the panel is shown
         for index, cell in enumerate(notebook.cells):
             if cell.cell_type != "code":
                 continue
@@ -264,7 +265,8 @@ def _log_in(client: Any, cell: Any, index: int, sandbox: Sandbox) -> None:
     finally:
         # nbclient has put what it ran into the notebook; a page must not hold the code.
         client.nb.cells[index] = cell
-        cell.outputs += typed.outputs
+        # As in a notebook: what was typed closes the panel, and its line stands in its place.
+        cell.outputs = typed.outputs
 
 
 def _text(cell: Any) -> str:

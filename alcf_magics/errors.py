@@ -12,7 +12,8 @@
     ├── RequestRefused      the request itself was refused (4xx, context overflow)
     ├── GatewayError        the gateway failed (5xx, HTML); shows the error id where there is one
     ├── GatewayUnreachable  nothing answered in time (network, 408, 504)
-    └── StreamBroken        an answer began or was promised, and broke off; carries what came
+    ├── StreamBroken        an answer began or was promised, and broke off; carries what came
+    └── AnswerInvalid       a whole answer that is not in the format asked for
 
 In a cell each reads as one line; what the server said in full stays on the exception.
 """
@@ -122,6 +123,10 @@ class GatewayUnreachable(AlcfError):
 
 class StreamBroken(AlcfError):
     """A stream of status 200 that did not end well. `completion` holds what came before."""
+
+
+class AnswerInvalid(AlcfError):
+    """A whole answer that is not in the format asked for; `completion` holds it."""
 
 
 def _sentence(text: str) -> str:

@@ -17,8 +17,10 @@ from traitlets import Unicode, default, observe
 from . import questions
 from .arguments import Help, Parser
 from .errors import LoginExpired, LoginFailed, NotLoggedIn
-from .history import forget
-from .rendering import Formats, WaitLine, show_link
+from .forgetting import forget
+from .formats import FORMATS
+from .live import WaitLine
+from .rendering import Formats, show_link
 from .session import close, session
 from .settings import SETTING_NAMES, Settings
 
@@ -89,6 +91,15 @@ def _prompt_parser() -> Parser:
     parser.option("-t", "--temperature", type=_temperature, metavar="0..2", help="sampling")
     parser.option("--max-tokens", type=_max_tokens, metavar="N", help="longest answer, in tokens")
     parser.option("--effort", choices=EFFORTS, help="how much a reasoning model reasons")
+    parser.option(
+        "--format",
+        choices=tuple(FORMATS),
+        default="markdown",
+        help="; ".join(f"{name}: {format.help}" for name, format in FORMATS.items()),
+    )
+    parser.option(
+        "--next-cell", action="store_true", help="with --format code: also into the next cell"
+    )
     parser.option("--out", metavar="NAME", default="", help="a variable for the completion")
     return parser
 
@@ -234,12 +245,21 @@ class AlcfMagics(Magics):
             )
         if options.out and (not options.out.isidentifier() or iskeyword(options.out)):
             raise UsageError(f"--out {options.out}: not a name for a variable (try: --out answer)")
+        if options.next_cell and options.format != "code":
+            raise UsageError("--next-cell goes with --format code")
         from .prompting import ask
 
         __tracebackhide__ = True
         alone = is_whole_cell(self.shell, "alcf")
         with self._curing():
-            completion = ask(self.shell, session(), options, prompt.strip("\n"), alone=alone)
+            completion = ask(
+                self.shell,
+                session(),
+                options,
+                prompt.strip("\n"),
+                alone=alone,
+                widgets=not is_headless(self.shell),
+            )
         if not alone or not hasattr(self.shell, "kernel"):
             self.formats.on_screen(completion)
         return completion

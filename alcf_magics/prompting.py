@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from .completions import ChatRequest, Completion, Message
-from .errors import AlcfError
-from .rendering import Live, NotebookLive, TerminalLive
+from .errors import AlcfError, AnswerInvalid
+from .formats import FORMATS
+from .live import Live, NotebookLive, TerminalLive
 
 if TYPE_CHECKING:
-    from IPython.core.interactiveshell import InteractiveShell
-
     from .completions import Accumulator
     from .session import Session
 
 
 def ask(
-    shell: InteractiveShell,
+    shell: Any,
     session: Session,
     options: argparse.Namespace,
     prompt: str,
     *,
     alone: bool,
+    widgets: bool,
 ) -> Completion:
     """Stream the answer to a prompt into the running cell, and return it.
 
@@ -40,17 +41,19 @@ def ask(
         reasoning_effort=options.effort,
     )
     live: Live = (
-        NotebookLive(model, alone=alone) if hasattr(shell, "kernel") else TerminalLive(model)
+        NotebookLive(model, alone=alone, format=options.format, widgets=widgets)
+        if hasattr(shell, "kernel")
+        else TerminalLive(model)
     )
     answer: Accumulator | None = None
     try:
-        for answer in session.stream(model, request):
+        for answer in session.stream(model, request, asked=options.model):
             live.draw(answer)
     except (AlcfError, KeyboardInterrupt) as error:
         completion = getattr(error, "completion", None)
         if completion is None and answer is not None and answer.began:
             # Interrupted while drawing: the stream itself knows nothing of it.
-            completion = answer.completion()
+            completion = session.keep(answer, model, request, options.model)
             error.completion = completion  # type: ignore[union-attr]
         interrupted = isinstance(error, KeyboardInterrupt)
         live.fail(completion, "interrupted" if interrupted else str(error))
@@ -58,12 +61,26 @@ def ask(
         # Raised anew, so that the reader does not get the inside of the event loop to read.
         raise error.with_traceback(None) from None
     assert answer is not None  # the stream yields before it ends
-    completion = answer.completion()
+    assert answer.kept is not None  # and keeps what came
+    completion = _formatted(answer.kept, options.format, live, shell, options.out)
     live.finish(completion)
     _bind(shell, options.out, completion)
+    if options.next_cell:
+        shell.set_next_input("\n\n".join(block.code.rstrip() for block in completion.parsed))
     return completion
 
 
-def _bind(shell: InteractiveShell, name: str, completion: Completion | None) -> None:
+def _formatted(completion: Completion, format: str, live: Live, shell: Any, out: str) -> Completion:
+    """The completion with what its format reads; one that cannot be read stays on the screen."""
+    try:
+        return replace(completion, format=format, parsed=FORMATS[format].parse(completion.text))
+    except AnswerInvalid as error:
+        error.completion = completion
+        live.fail(completion, error.what)
+        _bind(shell, out, completion)
+        raise
+
+
+def _bind(shell: Any, name: str, completion: Completion | None) -> None:
     if name and completion is not None:
         shell.user_ns[name] = completion

@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from .completions import Accumulator, ChatRequest, Completion, Message
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from .gateway import Gateway
     from .globus import PendingLogin
     from .login import Login
+    from .records import Entry, History
     from .runtime import Runtime
 
 #: Seconds that a catalog is used again: the gateway itself caches the jobs for as long.
@@ -52,6 +54,7 @@ class Session:
         self.pending: PendingLogin | None = None
         self._refused: tuple[Settings, LoginExpired] | None = None
         self._closed = False
+        self._history: History | None = None
         #: The sandbox that this session started, if it did.
         self.sandbox: Any = None
         #: The login panel that is open, if one is; a newer one makes it go quiet.
@@ -227,11 +230,15 @@ class Session:
 
     # Prompts
 
-    def stream(self, model: Model, request: ChatRequest) -> Iterator[Accumulator]:
+    def stream(
+        self, model: Model, request: ChatRequest, *, asked: str = ""
+    ) -> Iterator[Accumulator]:
         """Send a request; yields the answer so far, again and again, at least 20 times a second.
 
-        Whatever ends it early carries the part that came as `.completion`: an AlcfError, or
-        KeyboardInterrupt. Leaving the loop closes the connection.
+        In the end `.kept` of what it yields is the completion with its record, which is also in
+        `history`; `asked` is the model's name as it was asked for. Whatever ends it early
+        carries the part that came as `.completion`: an AlcfError, or KeyboardInterrupt. Leaving
+        the loop closes the connection.
         """
         answer = Accumulator(request.model, model.cluster, time.monotonic())
         try:
@@ -243,12 +250,57 @@ class Session:
                         yield answer
                         time.sleep(COUNT_SECONDS)
                     yield from self._stream(model, request, answer)
+            self.keep(answer, model, request, asked)
         except CancelledError:
             raise AlcfError("The session was closed while it waited.") from None
         except (AlcfError, KeyboardInterrupt) as error:
             if answer.began or isinstance(error, StreamBroken | KeyboardInterrupt):
-                error.completion = answer.completion()  # type: ignore[union-attr]
+                completion = self.keep(answer, model, request, asked)
+                error.completion = completion  # type: ignore[union-attr]
             raise
+
+    def keep(
+        self, answer: Accumulator, model: Model, request: ChatRequest, asked: str
+    ) -> Completion:
+        """The completion as far as it came, with its record, put into the history once."""
+        if answer.kept is None:
+            from . import __version__
+            from .records import Entry, record_of
+
+            completion = answer.completion()
+            begun = time.time() - (time.monotonic() - answer.started)
+            record = record_of(
+                completion,
+                request,
+                model,
+                asked=asked,
+                started=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(begun)),
+                version=__version__,
+            )
+            answer.kept = replace(completion, record=record)
+            self.history.add(Entry(request, model, answer.kept, record))
+        return answer.kept
+
+    @property
+    def history(self) -> History:
+        """Every prompt of this session with its completion, in memory; see History."""
+        with self._lock:
+            if self._history is None:
+                from .records import History
+
+                self._history = History(self._replay)
+            return self._history
+
+    def _replay(self, entry: Entry) -> Completion:
+        return self._whole(entry.place, entry.request, entry.record.asked)
+
+    def _whole(self, place: Model, request: ChatRequest, asked: str) -> Completion:
+        answer: Accumulator | None = None
+        for answer in self.stream(place, request, asked=asked):  # noqa: B007
+            pass  # the last one is the whole
+        assert answer is not None  # the stream yields before it ends
+        assert answer.kept is not None
+        return answer.kept
 
     def _stream(
         self, model: Model, request: ChatRequest, answer: Accumulator
@@ -302,11 +354,7 @@ class Session:
             max_tokens=max_tokens,
             reasoning_effort=effort,
         )
-        answer: Accumulator | None = None
-        for answer in self.stream(place, request):  # noqa: B007  (the last one is the whole)
-            pass
-        assert answer is not None  # the stream yields before it ends
-        return answer.completion()
+        return self._whole(place, request, model)
 
     # The end
 

@@ -16,22 +16,35 @@ PACKAGE = Path(alcf_magics.__file__).parent
 #: From the bottom up: a module imports only from lines above its own (or, lazily, anything that
 #: does not make a circle at import).
 ORDER = [
-    ["errors", "sse", "markdown"],
-    ["settings"],
+    ["errors", "sse", "markdown", "tables"],
+    ["settings", "growing", "formats"],
     ["grants", "completions"],
     ["catalog", "answers", "locking", "token_file"],
-    ["globus", "runtime"],
-    ["foreign"],
+    ["globus", "runtime", "foreign", "records"],
     ["bearer", "gateway"],
     ["session"],
     ["rendering", "login"],
-    ["panel", "prompting", "arguments", "questions", "history"],
+    ["panel", "live", "arguments", "questions", "forgetting"],
+    ["prompting"],
     ["magics"],
     ["demo"],
     ["__main__"],
 ]
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}
-PURE = ["catalog", "completions", "answers", "grants", "sse", "settings", "errors", "markdown"]
+PURE = [
+    "catalog",
+    "completions",
+    "answers",
+    "grants",
+    "sse",
+    "settings",
+    "errors",
+    "markdown",
+    "growing",
+    "formats",
+    "records",
+    "tables",
+]
 
 
 def imports(path: Path, *, top_level: bool = False) -> set[str]:

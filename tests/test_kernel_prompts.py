@@ -174,7 +174,7 @@ def test_an_interrupt_keeps_the_text_and_closes_the_request(
 def test_an_interrupt_while_drawing_loses_nothing(ready: Kernel, sandbox: Sandbox) -> None:
     """An interrupt that arrives in the middle of a draw keeps the answer all the same."""
     ready.run(
-        "import alcf_magics.rendering as r\n"
+        "import alcf_magics.live as r\n"
         "def draw(self, answer):\n"
         "    if len(answer.text) > 20: raise KeyboardInterrupt\n"
         "r.Live.draw = draw"
@@ -308,7 +308,6 @@ def test_unload_leaves_nothing_and_reload_works(ready: Kernel, sandbox: Sandbox)
         ("silent_truncation", "StreamBroken", "cut off"),
         ("error_in_stream", "StreamBroken", "broke off"),
         ("html_error", "GatewayError", "502"),
-        ("globus_outage", "GatewayUnreachable", "not your login"),
         ("tokens_per_minute", "RateLimited", "minute"),
     ],
 )
@@ -416,3 +415,86 @@ def test_a_real_model_answers(home: Path, model_url: str) -> None:
         too_long = kernel.run("%%alcf -m gpt-oss-120b\n" + "word " * 4000, timeout=60)
         assert too_long.ename == "RequestRefused"
         assert "too long" in too_long.error_text
+
+
+LONG = [
+    piece
+    for number in range(60)
+    for piece in (
+        f"## Part {number}\n\n",
+        *(f"Sentence {n} of part {number}, with *emphasis* and $x_{n}$. " for n in range(6)),
+        "\n\n- one\n- two\n\n```python\nprint(1)\n```\n\n",
+    )
+]
+
+
+def test_a_long_answer_grows_in_pieces_and_ends_as_one(ready: Kernel, sandbox: Sandbox) -> None:
+    """Finished parts are sent once; only the last output is redrawn; in the end there is one."""
+    sandbox.answer, sandbox.pace, sandbox.burst = LONG, 0.03, 10
+    run = ready.start_cell("%%alcf --out long\nhello")
+    most: list[int] = [0]
+
+    def watch(messages: object) -> bool:
+        most[0] = max(most[0], len(run.outputs))
+        return run.done
+
+    run.wait_for(watch, 60)
+    cell = run.wait(60)
+    assert 4 < most[0] < 50
+    (output,) = cell.outputs
+    assert eval(ready.value("long.text")) == "".join(LONG)
+    # Each committed output was sent once more after it stopped being the last one, at most.
+    drawn = [m for m in cell.messages if m.type in ("display_data", "update_display_data")]
+    sent = sum(len(m.content["data"].get("text/html", "")) for m in drawn)
+    assert sent < 12 * len("".join(LONG))
+    from alcf_magics.markdown import to_html
+
+    assert to_html("".join(LONG)) in output["data"]["text/html"]
+    assert output["metadata"]["alcf_magics"]["finish_reason"] == "stop"
+
+
+def test_reasoning_is_folded_and_apart(ready: Kernel, sandbox: Sandbox) -> None:
+    """Live in a block of its own, then folded in front of the answer, and never in its text."""
+    sandbox.reasoning, sandbox.answer = ["First ", "think. "] * 20, "The answer."
+    sandbox.pace, sandbox.burst = 0.05, 4
+    run = ready.start_cell("%%alcf --out a\nhello", answer="")
+    run.wait_for(lambda messages: "Accordion" in str(ready.widgets), 10)
+    assert "think" in str(ready.widgets)
+    cell = run.wait(20)
+    (output,) = cell.outputs
+    assert "<details><summary>Reasoning</summary>" in output["data"]["text/html"]
+    assert output["data"]["text/plain"] == "The answer."
+    assert "think" in ready.value("a.reasoning")
+    ready.settle()
+    assert not any("Accordion" in str(s.get("_model_name")) for s in ready.widgets.values())
+    headless = ready.run("%%alcf\nhello")
+    assert "<details>" in headless.html
+
+
+def test_each_format_has_its_value(ready: Kernel, sandbox: Sandbox) -> None:
+    """--format decides what is shown and what `.parsed` is; code goes into the next cell."""
+    sandbox.answer = 'See:\n\n```json\n{"a": 1}\n```\n'
+    shown = ready.run("%%alcf --format json --out a\nx")
+    assert "alcf-code" in shown.html
+    assert ready.value("a.parsed") == "{'a': 1}"
+    assert "<pre" in ready.run("%%alcf --format text\nx").html
+    sandbox.answer = "Do:\n\n```python\nprint(1)\n```\n\nthen\n\n```python\nprint(2)\n```\n"
+    code = ready.run("%%alcf --format code --next-cell --out a\nx")
+    (payload,) = code._reply["payload"]
+    assert payload["source"] == "set_next_input"
+    assert payload["text"] == "print(1)\n\nprint(2)"
+    assert ready.run("%%alcf --next-cell\nx").ename == "UsageError"
+    sandbox.answer = "words"
+    wrong = ready.run("%%alcf --format json --out kept\nx")
+    assert wrong.ename == "AnswerInvalid"
+    assert "words" in wrong.html
+    assert ready.value("kept.text") == "'words'"
+
+
+def test_the_history_shows_as_a_table(ready: Kernel, sandbox: Sandbox) -> None:
+    """session().history lists each prompt, and the tokens by model."""
+    ready.run("%alcf hello")
+    ready.run("%%alcf -m gpt-oss-120b\nhello")
+    cell = ready.run("import alcf_magics; alcf_magics.session().history")
+    assert cell.html.count("<tr>") == 3
+    assert "tokens in" in cell.text
