@@ -229,6 +229,7 @@ def _run(notebook: Any, folder: Path, sandbox: Sandbox) -> str:
             ends.enter_context(client.setup_kernel(stderr=output))
         except RuntimeError:
             raise DemoError(f"The kernel did not start: {_last_line(log)}") from None
+        assert client.kc is not None
         client.kc.allow_stdin = True  # a person is played, so the panel is shown
         for index, cell in enumerate(notebook.cells):
             if cell.cell_type != "code":

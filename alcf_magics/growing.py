@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from .markdown import Parsed, normalise, parse, with_style
+from .highlighting import with_style
+from .markdown import Parsed, normalise, parse
 
 # What a last line without its end may still become: any of these decides what is before it.
 _MAYBE_LIST_ITEM = re.compile(r"(?:[-+*](?:[ \t]|$)|[0-9]{1,9}(?:[.)](?:[ \t]|$)|$))")

@@ -16,7 +16,9 @@ PACKAGE = Path(alcf_magics.__file__).parent
 #: From the bottom up: a module imports only from lines above its own (or, lazily, anything that
 #: does not make a circle at import).
 ORDER = [
-    ["errors", "sse", "markdown", "tables"],
+    ["errors", "sse", "tables", "mathematics"],
+    ["highlighting"],
+    ["markdown"],
     ["settings", "growing", "formats"],
     ["grants", "completions"],
     ["catalog", "answers", "locking", "token_file"],

@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from alcf_magics.growing import Growing, Piece
-from alcf_magics.markdown import MAX_MATHEMATICS, normalise, to_html
+from alcf_magics.markdown import normalise, to_html
+from alcf_magics.mathematics import MAX_MATHEMATICS
 
 COLOURED = re.compile(r'<span class="alcf-\w">([^<]*)</span>')
 STYLE = re.compile(r"<style>.*?</style>\n", re.S)

@@ -1,0 +1,147 @@
+"""Code as a box with its language named, in colours of Jupyter's theme. Pure.
+
+What a model writes also chooses the lexer, so only languages whose lexers are quick get colours,
+and only code of a shape that cannot hang them.
+"""
+
+from __future__ import annotations
+
+import functools
+import html
+from collections.abc import Sequence
+from typing import Any
+
+from .mathematics import escaped
+
+MAX_HIGHLIGHTED = 50_000
+"""Characters; longer code is shown without colours."""
+_MAX_HIGHLIGHTED_LINE = 500
+_MAX_OPENINGS = 50
+
+_BOX = (
+    "background:var(--jp-cell-editor-background,rgba(128,128,128,.08));"
+    "border:1px solid var(--jp-cell-editor-border-color,rgba(128,128,128,.4));"
+    "border-radius:3px;margin:0 0 1em"
+)
+_HEADER = (
+    "padding:2px 8px;font-size:smaller;color:var(--jp-ui-font-color2,#767676);"
+    "border-bottom:1px solid var(--jp-cell-editor-border-color,rgba(128,128,128,.4))"
+)
+_PRE = "margin:0;padding:6px 8px;overflow-x:auto;background:none;border:0"
+
+# Colours that are readable on white and on black stand in where there is no theme of Jupyter's.
+_COLOURS: dict[str, tuple[str, str]] = {
+    "c": (
+        "Comment",
+        "color:var(--jp-mirror-editor-comment-color,#6b7f80);font-style:italic",
+    ),
+    "s": ("Literal.String", "color:var(--jp-mirror-editor-string-color,#c0504d)"),
+    "n": ("Literal.Number", "color:var(--jp-mirror-editor-number-color,#2e8555)"),
+    "w": ("Operator.Word", "color:var(--jp-mirror-editor-keyword-color,#2f8a2f);font-weight:bold"),
+    "o": ("Operator", "color:var(--jp-mirror-editor-operator-color,#a050c8)"),
+    "k": ("Keyword", "color:var(--jp-mirror-editor-keyword-color,#2f8a2f);font-weight:bold"),
+    "b": ("Name.Builtin", "color:var(--jp-mirror-editor-builtin-color,#2f8a2f)"),
+    "d": ("Name.Function", "color:var(--jp-mirror-editor-def-color,#4070e0)"),
+    "D": ("Name.Class", "color:var(--jp-mirror-editor-def-color,#4070e0)"),
+    "m": ("Name.Decorator", "color:var(--jp-mirror-editor-meta-color,#a050c8)"),
+    "t": ("Name.Tag", "color:var(--jp-mirror-editor-tag-color,#2f8a2f)"),
+    "a": ("Name.Attribute", "color:var(--jp-mirror-editor-attribute-color,#4070e0)"),
+    "v": ("Name.Variable", "color:var(--jp-mirror-editor-variable-2-color,#4070e0)"),
+    "p": ("Comment.Preproc", "color:var(--jp-mirror-editor-meta-color,#a050c8)"),
+}
+"""Class: the token type of Pygments that has it, and its style."""
+
+
+_LANGUAGES = frozenset(
+    [
+        *("python", "py", "python3", "ipython", "pycon", "bash", "sh", "shell", "zsh", "console"),
+        *("c", "cpp", "c++", "cuda", "cu", "fortran", "f90", "julia", "jl", "r", "matlab"),
+        *("octave", "json", "yaml", "yml", "toml", "ini", "cfg", "html", "xml", "css", "sql"),
+        *("javascript", "js", "typescript", "ts", "go", "golang", "rust", "rs", "ruby", "rb"),
+        *("perl", "php", "tex", "latex", "diff", "cmake", "make", "makefile", "docker"),
+        *("dockerfile", "haskell", "lua", "awk", "lisp", "scheme", "clojure", "nasm"),
+    ]
+)
+"""Languages with colours. The model picks the language, and some lexers (Java's, C#'s) take
+minutes on what looks like nothing."""
+
+_OPENINGS = (("/*", "*/"), ("<!--", "-->"), ("[=[", "]=]"), ('R"', "\0"))
+"""What some lexers look for the end of, each time anew."""
+
+
+def _may_hang(code: str) -> bool:
+    if max(map(len, code.split("\n"))) > _MAX_HIGHLIGHTED_LINE:
+        return True
+    return any(
+        code.count(opening, max(code.rfind(closing), 0)) > _MAX_OPENINGS
+        for opening, closing in _OPENINGS
+    )
+
+
+def code_box(page: str, language: str) -> str:
+    """A box around code that is HTML already."""
+    name = language[:40]
+    header = f'<div style="{_HEADER}">{escaped(name)}</div>' if name else ""
+    pre = f'<pre dir="ltr" style="{_PRE}"><code style="background:none">{page}</code></pre>'
+    return f'<div class="alcf-code" style="{_BOX}">{header}{pre}</div>\n'
+
+
+def highlighted(code: str, language: str) -> str | None:
+    """The code in coloured spans, or None if there is no telling how."""
+    if language.lower() not in _LANGUAGES or len(code) > MAX_HIGHLIGHTED:
+        return None
+    if _may_hang(code):
+        return None
+    from pygments.lexers import get_lexer_by_name
+    from pygments.util import ClassNotFound
+
+    try:
+        lexer = get_lexer_by_name(language, stripnl=False, ensurenl=False)
+    except ClassNotFound:
+        return None
+    parts: list[str] = []
+    length = 0
+    run: list[str] = []
+    current: str | None = None
+    for kind, value in lexer.get_tokens(code):
+        name = _class_of(kind)
+        length += len(value)
+        if name != current and not value.isspace():
+            parts.append(_span(current, run))
+            run = []
+            current = name
+        run.append(value)
+    parts.append(_span(current, run))
+    return "".join(parts) if length == len(code) else None
+
+
+def _span(name: str | None, run: Sequence[str]) -> str:
+    if not run:
+        return ""
+    shown = html.escape("".join(run))
+    return f'<span class="alcf-{name}">{shown}</span>' if name else shown
+
+
+@functools.cache
+def _class_of(kind: Any) -> str | None:
+    from pygments.token import string_to_tokentype
+
+    known = {string_to_tokentype(name): key for key, (name, _) in _COLOURS.items()}
+    while kind is not None:
+        if kind in known:
+            return known[kind]
+        kind = kind.parent
+    return None
+
+
+def style_sheet() -> str:
+    """The `<style>` element with the colours of code, from the variables of Jupyter's theme."""
+    rules = "".join(
+        f".alcf-code .alcf-{name}{{{declaration}}}" for name, (_, declaration) in _COLOURS.items()
+    )
+    return f"<style>{rules}</style>\n"
+
+
+def with_style(body: str) -> str:
+    """The body, with the style sheet in front if a code block in it has colours."""
+    return style_sheet() + body if '<span class="alcf-' in body else body

@@ -1,0 +1,322 @@
+"""The mathematics of a Markdown text, kept whole for Jupyter's typesetter. Pure.
+
+It is found before Markdown is parsed, outside of code, and a word of letters and digits stands for
+each piece meanwhile. Whatever is not mathematics is kept from the typesetter, which reads the whole
+page: each literal dollar or backslash stands in an element of its own, across which MathJax never
+matches.
+"""
+
+from __future__ import annotations
+
+import bisect
+import functools
+import html
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+from mdit_py_plugins.footnote import footnote_plugin
+
+MAX_MATHEMATICS = 10_000
+"""Characters between delimiters; what is longer is text, so that one stray `\\[` ends somewhere."""
+MAX_NESTING = 60
+"""Blocks inside blocks that the parser follows."""
+
+_ENVIRONMENTS = frozenset(
+    name + star
+    for name in [
+        *("align", "alignat", "aligned", "alignedat", "array", "bmatrix", "Bmatrix", "cases"),
+        *("CD", "dcases", "eqnarray", "equation", "flalign", "gather", "gathered", "matrix"),
+        *("multline", "multlined", "numcases", "pmatrix", "prooftree", "rcases", "smallmatrix"),
+        *("split", "subarray", "subequations", "vmatrix", "Vmatrix", "xalignat"),
+    ]
+    for star in ("", "*")
+)
+"""Environments that MathJax knows."""
+
+_MARK = re.compile(r"\\(?:(?P<env>begin|end)\{(?P<name>[A-Za-z]+\*?)\}|[^\n])|\$+|`+")
+_HAS_MATHEMATICS = re.compile(r"\$|\\[(\[b]")
+_BACKTICKS = re.compile("`+")
+_TEX_SIGN = re.compile(r"[\\^_={}<>+*|]")
+_PROSE = re.compile(r"[^\W\d_]{2,}")
+_PROSE_WORDS = re.compile(r"\b[^\W\d_]{3,}+\W++[^\W\d_]{3}")
+_QUOTE_PREFIX = re.compile(r"[ ]{0,3}(?:>[ ]?)+")
+
+# TeX that reaches out of a formula in a typesetter without its "safe" extension (nbconvert's, for
+# one): links, requests, styles, attributes. A piece that holds any is shown as text.
+_REACHES_OUT = re.compile(
+    r"\\(?:href|url|class|style|cssId|data|require|autoload|mmlToken|includegraphics|html[A-Za-z]*"
+    r"|csname|texttip|mathtip)(?![A-Za-z])"
+    r"|\\bbox\s{0,20}\[[^\]]{0,200}[:&]|\\unicode\s{0,20}\["
+)
+
+
+@dataclass(frozen=True)
+class Masked:
+    """A text in which a word stands for each piece of mathematics."""
+
+    text: str
+    pieces: list[str] = field(default_factory=list)
+    key: str = ""
+    shifts: list[tuple[int, int]] = field(default_factory=list)
+    """Offsets after each piece: in the masked text, in the source."""
+    undecided: int | None = None
+    """Offset of the first delimiter whose end may still come."""
+    raw: list[Token] | None = None
+    """The blocks of the source itself, if it holds mathematics."""
+
+    def source_offset(self, offset: int) -> int:
+        index = bisect.bisect_right(self.shifts, (offset, len(self.text) + (1 << 60))) - 1
+        if index < 0:
+            return offset
+        covered, source = self.shifts[index]
+        return source + offset - covered
+
+    def restored(self, body: str, escape: Callable[[str], str]) -> str:
+        if not self.pieces:
+            return body
+        pattern = f"{self.key}([0-9]+)z"
+        return re.sub(pattern, lambda match: escape(self.pieces[int(match[1])]), body)
+
+
+def mask(text: str) -> Masked:
+    """The text with a word in place of each piece of mathematics."""
+    if not _HAS_MATHEMATICS.search(text):
+        return Masked(text)
+    try:
+        raw: list[Token] = _blocks().parse(text)
+    except RecursionError:
+        return Masked(text)
+    scan = _Scan(text, raw)
+    key = next(key for number in range(10**9) if (key := f"alcfm{number}x") not in text)
+    parts: list[str] = []
+    pieces: list[str] = []
+    shifts: list[tuple[int, int]] = []
+    position = length = 0
+    for start, end in scan.found():
+        word = f"{key}{len(pieces)}z"
+        parts += [text[position:start], word]
+        length += start - position + len(word)
+        position = end
+        shifts.append((length, end))
+        pieces.append(scan.without_quote_marks(start, end))
+    parts.append(text[position:])
+    return Masked("".join(parts), pieces, key, shifts, scan.undecided, raw)
+
+
+class _Scan:
+    """Finds the mathematics of a text in one pass; each lookup is a bisection."""
+
+    def __init__(self, text: str, raw: Sequence[Token]) -> None:
+        self._text = text
+        lines = line_starts(text)
+        self._lines = lines
+        end = len(text)
+
+        def offset(line: int) -> int:
+            return lines[line] if line < len(lines) else end
+
+        code: list[tuple[int, int]] = []
+        borders = {match.start() + 1 for match in re.finditer(r"\n(?=[ \t>]*(?:\n|\Z))", text)}
+        self._fences: list[int] = []
+        for token in raw:
+            if token.map is None:
+                continue
+            first, last = token.map
+            borders.add(offset(first))
+            if token.type in ("fence", "code_block"):
+                code.append((offset(first), offset(last)))
+                if token.type == "fence":
+                    self._fences.append(offset(first))
+        if self._fences and text.find("\n", self._fences[-1]) < 0:
+            self._fences.pop()  # the last line may still turn out to be no fence
+        self._code = code
+        self._borders = sorted(borders)
+        marks = list(_MARK.finditer(text))
+        self._marks = marks
+        self._places: dict[str, list[int]] = {}
+        for mark in marks:
+            what = mark.group()
+            if what in ("\\(", "\\)", "\\[", "\\]", "$$"):
+                self._places.setdefault(what, []).append(mark.start())
+        self._runs: dict[int, list[int]] = {}
+        for run in _BACKTICKS.finditer(text):
+            self._runs.setdefault(len(run.group()), []).append(run.start())
+        self._ends = _environment_ends(marks)
+        self.undecided: int | None = None
+
+    def found(self) -> Iterable[tuple[int, int]]:
+        resume = 0
+        code = iter([*self._code, (len(self._text) + 1, len(self._text) + 1)])
+        code_start, code_end = next(code)
+        for number, mark in enumerate(self._marks):
+            start = mark.start()
+            while start >= code_end:
+                code_start, code_end = next(code)
+            if start < resume or start >= code_start:
+                continue
+            what = mark.group()
+            end = None
+            if what[0] == "`":
+                resume = self._after_code_span(mark)
+            elif what in ("\\[", "$$"):
+                end = self._display(start, what)
+            elif what == "\\(":
+                end = self._inline(start)
+            elif what == "$":
+                end = self._dollar(number)
+            elif mark["env"] == "begin" and mark["name"] in _ENVIRONMENTS:
+                end = self._environment(start)
+            if end is not None and not _REACHES_OUT.search(self._text, start, end):
+                resume = end
+                yield start, end
+
+    def without_quote_marks(self, start: int, end: int) -> str:
+        """The piece; if it stands in a quotation, without the marks that start its lines."""
+        piece = self._text[start:end]
+        if "\n" not in piece:
+            return piece
+        line = self._lines[bisect.bisect_right(self._lines, start) - 1]
+        prefix = _QUOTE_PREFIX.match(self._text, line, start)
+        if prefix is None:
+            return piece
+        depth = prefix.group().count(">")
+        mark = re.compile(rf"\n[ ]{{0,3}}(?:>[ ]?){{1,{min(depth, 1000)}}}")
+        return mark.sub("\n", piece)
+
+    def _next(self, places: Sequence[int], after: int) -> int | None:
+        index = bisect.bisect_left(places, after)
+        return places[index] if index < len(places) else None
+
+    def _after_code_span(self, mark: re.Match[str]) -> int:
+        start = self._next(self._runs.get(len(mark.group()), []), mark.end())
+        if start is None or self._crosses_border(mark.start(), start):
+            return mark.end()
+        return start + len(mark.group())
+
+    def _crosses_border(self, start: int, end: int) -> bool:
+        border = self._next(self._borders, start + 1)
+        return border is not None and border <= end
+
+    def _open(self, start: int, limit: int) -> None:
+        """Note a delimiter that text still to come may close."""
+        if self.undecided is None and limit >= len(self._text):
+            self.undecided = start
+
+    def _limit(self, start: int) -> int:
+        """Where a display ends at the latest: it never reaches over the start of a fence."""
+        limit = start + MAX_MATHEMATICS
+        fence = self._next(self._fences, start)
+        return limit if fence is None else min(limit, fence)
+
+    def _display(self, start: int, what: str) -> int | None:
+        limit = self._limit(start)
+        closing = "\\]" if what == "\\[" else "$$"
+        end = self._next(self._places.get(closing, []), start + 2)
+        again = self._next(self._places.get("\\[", []), start + 2) if what == "\\[" else None
+        if again is not None and (end is None or again < end):
+            return None
+        if end is None:
+            self._open(start, limit)
+            return None
+        if end + 2 > limit:
+            return None
+        content = self._text[start + 2 : end]
+        if not content.strip():
+            return None
+        if what == "$$" and _reads_as_words(content):
+            return None
+        return end + 2
+
+    def _environment(self, start: int) -> int | None:
+        limit = self._limit(start)
+        end = self._ends.get(start)
+        if end is None:
+            self._open(start, limit)
+            return None
+        return end if end <= limit else None
+
+    def _inline(self, start: int) -> int | None:
+        end = self._next(self._places.get("\\)", []), start + 2)
+        again = self._next(self._places.get("\\(", []), start + 2)
+        if end is None or (again is not None and again < end) or self._crosses_border(start, end):
+            return None
+        return end + 2 if self._text[start + 2 : end].strip() else None
+
+    def _dollar(self, number: int) -> int | None:
+        """`$` opens before a non-space, closes after one and not before a digit."""
+        text = self._text
+        start = self._marks[number].start()
+        following = text[start + 1 : start + 2]
+        if not following or following.isspace():
+            return None
+        for later in range(number + 1, len(self._marks)):
+            mark = self._marks[later]
+            what = mark.group()
+            if what[0] == "`":
+                return None
+            if what[0] != "$":
+                continue
+            end = mark.start()
+            content = text[start + 1 : end]
+            if what != "$" or content[-1].isspace() or self._crosses_border(start, end):
+                return None
+            if text[end + 1 : end + 2].isdigit() or _is_money(content):
+                return None
+            return end + 1
+        return None
+
+
+def _environment_ends(marks: Iterable[re.Match[str]]) -> dict[int, int]:
+    """Offset of each `\\begin{x}` to that after its `\\end{x}`."""
+    open_ones: dict[str, list[int]] = {}
+    ends: dict[int, int] = {}
+    for mark in marks:
+        if mark["env"] == "begin":
+            open_ones.setdefault(mark["name"], []).append(mark.start())
+        elif mark["env"] == "end" and open_ones.get(mark["name"]):
+            ends[open_ones[mark["name"]].pop()] = mark.end()
+    return ends
+
+
+def _is_money(content: str) -> bool:
+    return (
+        content[0].isdigit()
+        and " " in content
+        and _PROSE.search(content) is not None
+        and not _TEX_SIGN.search(content)
+    )
+
+
+def _reads_as_words(content: str) -> bool:
+    return (
+        "\n" not in content
+        and _PROSE_WORDS.search(content) is not None
+        and not _TEX_SIGN.search(content)
+    )
+
+
+@functools.cache
+def _blocks() -> MarkdownIt:
+    """Finds blocks only."""
+    parser = MarkdownIt("commonmark", {"html": False, "maxNesting": MAX_NESTING})
+    parser.enable(["table"])
+    parser.use(footnote_plugin)
+    parser.core.ruler.enableOnly(["normalize", "block"])
+    return parser
+
+
+def line_starts(text: str) -> list[int]:
+    return [0, *(match.end() for match in re.finditer("\n", text))]
+
+
+def escaped(content: str) -> str:
+    """Escaped text that the typesetter takes for nothing but text."""
+    shown = html.escape(content)
+    if "\\" in shown:
+        shown = shown.replace("\\", "<span>\\</span>")
+    if "$" in shown:
+        shown = shown.replace("$", "<span>$</span>")
+    return shown
