@@ -79,7 +79,10 @@ class Login:
         """Why somebody should log in now, or what is used until then; empty if nothing is."""
         if self._session.refused is not None:
             return self._session.refused.what
-        bearer = self._session.bearers.foreign()
+        try:
+            bearer = self._session.bearers.foreign()
+        except NotLoggedIn as error:
+            return error.what
         return "" if bearer is None else f"Until you log in, {bearer.source} is used."
 
     def begin(self, *, force: bool = False) -> PendingLogin:

@@ -97,3 +97,19 @@ def test_a_forked_child_begins_anew(sandbox: Sandbox) -> None:
     assert os.waitstatus_to_exitcode(status) == 0
     assert session.ask("and the parent goes on").text
     sys.modules["alcf_magics.session"].close()
+
+
+def test_a_token_that_is_none_is_named_and_hinders_no_login(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rubbish in ALCF_AI_TOKEN is told, and a login goes on all the same."""
+    monkeypatch.setenv("ALCF_AI_TOKEN", "two words\n")
+    session = Session()
+    session.choose(gateway_url=sandbox.gateway_url, globus_auth_url=sandbox.globus_auth_url)
+    with pytest.raises(AlcfError, match="ALCF_AI_TOKEN"):
+        session.ask("hello")
+    assert "ALCF_AI_TOKEN" in session.login.why()
+    session.close()
+    session = logged_in(sandbox)
+    assert session.ask("hello").text
+    session.close()
