@@ -1,9 +1,9 @@
 """An answer while it comes, in the cell that asked for it.
 
 In a notebook the answer grows as a row of outputs: finished parts are committed and never sent
-again, only the last output is redrawn. How often depends on what a draw costs: kernel time is
-kept to a tenth, and all that is sent to a multiple of the text, however long a part without a
-safe cut becomes. When the answer is complete, one output holds it.
+again, only the last output is redrawn. How often depends on what a draw costs: kernel time is kept
+below that of reading the stream, and all that is sent to a multiple of the text, however long a
+part without a safe cut becomes. When the answer is complete, one output holds it.
 """
 
 from __future__ import annotations
@@ -20,18 +20,20 @@ from .rendering import about, answer_html, boxed, line_html, metadata_of
 if TYPE_CHECKING:
     from .catalog import Model
 
-#: Seconds between two draws at least, and at most for the cost of one.
+#: Seconds between two draws at least.
 DRAW_SECONDS = 0.1
-MAX_DRAW_SECONDS = 2.0
-#: A draw may take this part of the time until the next.
-DRAW_SHARE = 0.1
+#: CPU seconds for drawing, for each that reading the stream takes, or for each that passes,
+#: after a first allowance. The whole is drawn once more in the end.
+DRAW_PER_READ = 0.6
+DRAW_PER_SECOND = 0.02
+ALLOWANCE_SECONDS = 0.04
 #: Characters that are committed at once, at least; and at least this part of what is committed,
 #: because JupyterLab folds a cell's outputs away beyond 50.
 COMMIT_CHARACTERS = 2000
 COMMIT_SHARE = 1 / 6
 #: Bytes sent for each character of the text, at most, after a first allowance.
-BYTES_PER_CHARACTER = 9
-ALLOWANCE_BYTES = 16_000
+BYTES_PER_CHARACTER = 7
+ALLOWANCE_BYTES = 8_000
 #: What a message costs beside its content: headers and signature.
 MESSAGE_BYTES = 1000
 #: Characters of the growing part that go along as plain text.
@@ -46,16 +48,28 @@ class Live(abc.ABC):
         self._clock = clock
         self._started = clock()
         self._next = 0.0
+        self._cpu_before = time.process_time()
+        self._spent = self._cost = 0.0
+        self._length = 1
 
     def draw(self, answer: Accumulator) -> None:
-        """Show the answer so far, if it is time to."""
+        """Show the answer so far, if it is time to and can be afforded."""
         if self._clock() < self._next:
             return
         self._prepare()
-        now = self._clock()
+        # Everything else that the process does meanwhile is reading and parsing, or as little.
+        read = time.process_time() - self._cpu_before - self._spent
+        length = len(answer.text)
+        expected = self._cost * max(1.0, length / self._length)
+        share = max(DRAW_PER_READ * read, DRAW_PER_SECOND * (self._clock() - self._started))
+        if answer.began and self._spent + expected > share + ALLOWANCE_SECONDS:
+            return
+        now, cpu = self._clock(), time.thread_time()
         self._show(answer)
-        cost = (self._clock() - now) / DRAW_SHARE
-        self._next = now + min(max(DRAW_SECONDS, cost), MAX_DRAW_SECONDS)
+        self._cost = time.thread_time() - cpu
+        self._length = max(1, length)
+        self._spent += self._cost
+        self._next = now + DRAW_SECONDS
 
     def _prepare(self) -> None:  # noqa: B027  (only a notebook has something to prepare)
         """What is done once, while the request is on its way, and is no cost of a draw."""
@@ -108,9 +122,10 @@ class NotebookLive(Live):
     def _prepare(self) -> None:
         if self._growing is None:
             from .growing import Growing
+            from .markdown import to_html
 
             self._growing = Growing()
-            self._growing.tail()  # builds the renderer
+            to_html("```python\n0\n```\n")  # builds the renderer, and loads the highlighter
 
     def _show(self, answer: Accumulator) -> None:
         if not answer.began:

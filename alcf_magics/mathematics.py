@@ -44,12 +44,15 @@ _PROSE = re.compile(r"[^\W\d_]{2,}")
 _PROSE_WORDS = re.compile(r"\b[^\W\d_]{3,}+\W++[^\W\d_]{3}")
 _QUOTE_PREFIX = re.compile(r"[ ]{0,3}(?:>[ ]?)+")
 
-# TeX that reaches out of a formula in a typesetter without its "safe" extension (nbconvert's, for
-# one): links, requests, styles, attributes. A piece that holds any is shown as text.
+# TeX that reaches out of a formula in a typesetter without its "safe" extension (JupyterLab's and
+# nbconvert's): links, requests, styles, attributes; and what makes new names, for those or for the
+# whole page. By name alone: what stands behind it may come out of a macro. A piece that holds any
+# is shown as text.
 _REACHES_OUT = re.compile(
     r"\\(?:href|url|class|style|cssId|data|require|autoload|mmlToken|includegraphics|html[A-Za-z]*"
-    r"|csname|texttip|mathtip)(?![A-Za-z])"
-    r"|\\bbox\s{0,20}\[[^\]]{0,200}[:&]|\\unicode\s{0,20}\["
+    r"|csname|texttip|mathtip|toggle|enclose|unicode|bbox|[gex]?def|let|futurelet"
+    r"|(?:re)?newcommand|providecommand|(?:re)?newenvironment|DeclareMathOperator|DeclarePaired\w*"
+    r"|Newextarrow|definecolor|tooltip)(?![A-Za-z])"
 )
 
 

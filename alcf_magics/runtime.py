@@ -107,8 +107,12 @@ class Runtime:
             portal.start_task_soon(portal.stop, True)
         # A look-up of a host name cannot be cancelled: it may end after us, on a daemon thread.
         ending = threading.Thread(target=stack.close, daemon=True)
-        ending.start()
-        ending.join(CLOSE_SECONDS)
+        try:
+            ending.start()
+        except RuntimeError:  # the interpreter is ending, and starts no threads any more
+            stack.close()
+        else:
+            ending.join(CLOSE_SECONDS)
 
     def spawn(self, function: Callable[[], Awaitable[T]]) -> Future[T]:
         """Run a coroutine function there without waiting; cancelling the future cancels it."""
