@@ -25,7 +25,7 @@ DRAW_SECONDS = 0.1
 #: CPU seconds for drawing, for each that reading the stream takes, or for each that passes,
 #: after a first allowance. The whole is drawn once more in the end.
 DRAW_PER_READ = 0.6
-DRAW_PER_SECOND = 0.02
+DRAW_PER_SECOND = 0.015
 ALLOWANCE_SECONDS = 0.04
 #: Characters that are committed at once, at least; and at least this part of what is committed,
 #: because JupyterLab folds a cell's outputs away beyond 50.

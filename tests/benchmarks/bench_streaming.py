@@ -1,0 +1,198 @@
+"""What showing an answer costs, as ratios to reading the same stream without showing it.
+
+    python tests/benchmarks/bench_streaming.py
+    python tests/benchmarks/bench_streaming.py --chunks 2000 20000 200000 --shape prose code
+    python tests/benchmarks/bench_streaming.py --chunks 4000 --rate 200      # as a model sends
+    python tests/benchmarks/bench_streaming.py --chunks 20000 --shape code --profile
+
+Prints a table: for each shape and number of chunks (of five characters) the CPU seconds that a
+real kernel spends on a `%%alcf` cell and on draining `gateway.stream` of the same answer, their
+ratio, the bytes of messages to the front end for each byte of the text, and the number of draws.
+The stream comes from another process. Without `--rate` it comes as fast as the kernel reads it:
+that is the hardest for CPU a second, and the easiest for the ratio, as draws are by time.
+The test suite runs small sizes (`pytest -m slow tests/benchmarks`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).parents[1]))
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from kernels import Cell, Kernel
+from shapes import SHAPES, text_of
+from stress import log_in, settings_of
+
+from alcf_magics.bearer import Bearers
+from alcf_magics.sandbox import Sandbox
+
+DRAWS = ("display_data", "update_display_data", "execute_result")
+#: In the kernel: drain the stream as the magic's own loop does, and neither keep nor draw it.
+DRAIN = """\
+def drain(prompt):
+    import alcf_magics
+    from alcf_magics.completions import ChatRequest, Message
+    session = alcf_magics.session()
+    model = session.resolve()
+    request = ChatRequest(model=model.name, messages=(Message("user", prompt),))
+    gateway = session.gateway
+    async def read():
+        count = 0
+        async for chunk in gateway.stream(model, request):
+            count += sum(len(delta.content) for delta in chunk.deltas)
+        return count
+    begun = time.process_time()
+    count = session.runtime.run(read)
+    return count, time.process_time() - begun
+"""
+PROFILE = """\
+profiler = cProfile.Profile()
+profiler.enable()
+get_ipython().run_cell_magic('alcf', '', {prompt!r})
+profiler.disable()
+pstats.Stats(profiler).sort_stats('cumulative').print_stats(45)
+"""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """CPU seconds of the kernel with and without display, and bytes to the front end."""
+
+    shape: str
+    chunks: int
+    shown: float
+    read: float
+    sent: int
+    text: int
+    draws: int
+    outputs: int
+
+    @property
+    def ratio(self) -> float:
+        return self.shown / self.read
+
+    @property
+    def inflation(self) -> float:
+        """Bytes sent for each byte of the text."""
+        return self.sent / self.text
+
+    def __str__(self) -> str:
+        return (
+            f"{self.shape:6} {self.chunks:8,} {self.shown:9.2f} {self.read:8.2f} {self.ratio:6.2f} "
+            f"{self.sent / 1e6:8.2f} {self.inflation:9.2f} {self.draws:6}"
+        )
+
+
+HEADER = "shape    chunks  shown(s)  read(s)  ratio  sent(MB) sent/text  draws"
+
+
+class Bench:
+    """A kernel that is logged in and warm, and a fast gateway for it."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+        self._run("import time, cProfile, pstats\n" + DRAIN)
+        self._run("%load_ext alcf_magics")
+        # Imports and caches are no part of what is measured.
+        for shape in SHAPES:
+            self.measure(shape, 200)
+
+    def measure(self, shape: str, chunks: int, rate: float = 0, repeat: int = 1) -> Cost:
+        """Costs of one answer; of several runs the one with the least CPU, for each of the two."""
+        prompt = json.dumps({"shape": shape, "chunks": chunks, "rate": rate})
+        text = text_of(shape, chunks)
+        shown, read, sent, draws, outputs = [], [], 0, 0, 0
+        for _ in range(repeat):
+            count, seconds = self._value(f"drain({prompt!r})")
+            assert count == len(text)
+            read.append(seconds)
+            begun = self._value("time.process_time()")
+            cell = self._run(f"%%alcf\n{prompt}")
+            shown.append(self._value("time.process_time()") - begun)
+            messages = [m for m in cell.messages if m.type in DRAWS]
+            sent = max(sent, sum(len(json.dumps(m.content).encode()) for m in messages))
+            draws, outputs = len(messages), len(cell.outputs)
+            assert outputs == 1
+            assert cell.outputs[0]["data"]["text/plain"] == text
+        return Cost(shape, chunks, min(shown), min(read), sent, len(text.encode()), draws, outputs)
+
+    def profile(self, shape: str, chunks: int, rate: float = 0) -> str:
+        """Where the time goes in the main thread of the kernel."""
+        prompt = json.dumps({"shape": shape, "chunks": chunks, "rate": rate})
+        cell = self._run(PROFILE.format(prompt=prompt))
+        return cell.text
+
+    def _value(self, expression: str) -> Any:
+        return ast.literal_eval(self._kernel.value(expression, 1800))
+
+    def _run(self, code: str) -> Cell:
+        cell = self._kernel.run(code, timeout=1800)
+        assert cell.status == "ok", cell
+        return cell
+
+
+@contextlib.contextmanager
+def bench(home: Path) -> Iterator[Bench]:
+    """Sandbox, fast gateway and kernel; `home` is the kernel's, and HOME while the bench lasts."""
+    before = os.environ.get("HOME")
+    os.environ["HOME"] = str(home)
+    try:
+        with Sandbox() as sandbox:
+            command = [sys.executable, str(Path(__file__).with_name("sse_server.py"))]
+            with subprocess.Popen(
+                [*command, sandbox.gateway_url.removesuffix("/resource_server")],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            ) as server:
+                assert server.stdout is not None
+                assert server.stdin is not None
+                try:
+                    url = server.stdout.readline().strip() + "/resource_server"
+                    env = {**sandbox.environment, "ALCF_GATEWAY_URL": url}
+                    settings = settings_of(sandbox)
+                    log_in(sandbox, Bearers(lambda: settings))
+                    with Kernel(env=env, home=home) as kernel:
+                        yield Bench(kernel)
+                finally:
+                    server.stdin.close()
+    finally:
+        if before is not None:
+            os.environ["HOME"] = before
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--chunks", type=int, nargs="+", default=[2000, 20_000])
+    parser.add_argument("--shape", nargs="+", choices=SHAPES, default=["prose", "code", "table"])
+    parser.add_argument("--rate", type=float, default=0, help="chunks a second; 0: no pause")
+    parser.add_argument("--repeat", type=int, default=1)
+    parser.add_argument("--profile", action="store_true")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as home, bench(Path(home)) as it:
+        print(HEADER)
+        for shape in options.shape:
+            for chunks in options.chunks:
+                print(it.measure(shape, chunks, options.rate, options.repeat), flush=True)
+                if options.profile:
+                    print(it.profile(shape, chunks, options.rate), flush=True)
+
+
+if __name__ == "__main__":
+    main()
