@@ -510,3 +510,23 @@ def test_long_hostile_text_ends(piece: str) -> None:
     """200,000 characters of one kind are rendered, without an error."""
     rendered = to_html((piece * 200_000)[:200_000])
     assert isinstance(rendered, str)
+
+
+@pytest.mark.parametrize(
+    "tex",
+    [
+        r"\def\u#1{\unicode#1{65}} \u{[x;background:url(http://evil.example)]}",
+        r"\let\w=\unicode \w[x;background:url(http://evil.example)]{65}",
+        r"\newcommand\n[1]{\unicode[#1]{65}} \n{x}",
+        r"\bbox[background:url(http://evil.example)]{x}",
+        r"\href{javascript:alert(1)}{x}",
+        r"\require{html} x",
+    ],
+)
+def test_tex_that_reaches_out_of_its_formula_is_text(tex: str) -> None:
+    """Every dollar and backslash of it stands in an element of its own: no typesetter sees it."""
+    rendered = safe(f"before ${tex}$ after")
+    text = re.sub(r"<span>[$\\]</span>", "", rendered)
+    assert "$" not in text
+    assert "\\" not in text
+    assert r"$\left(x\right)$" in safe(r"$\left(x\right)$")
