@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import re
@@ -73,7 +74,7 @@ def history(home: Path) -> str:
     assert found
     rows = []
     for path in found:
-        with sqlite3.connect(path) as database:
+        with contextlib.closing(sqlite3.connect(path)) as database:
             rows += database.execute("select source, source_raw from history").fetchall()
     return json.dumps(rows)
 
