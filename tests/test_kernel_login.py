@@ -188,9 +188,7 @@ def test_another_persons_login_asks_first(kernel: Kernel, sandbox: Sandbox, home
 def test_status_is_one_table(kernel: Kernel, sandbox: Sandbox) -> None:
     """Who, from where, until when, which identity provider; also without a login."""
     kernel.run("%load_ext alcf_magics")
-    assert "no: NotLoggedIn" in kernel.run("%alcf_login --status").text or (
-        "not logged in" in kernel.run("%alcf_login --status").text
-    )
+    assert "no: You are not logged in to ALCF" in kernel.run("%alcf_login --status").text
     code = sandbox.approve(link(kernel.run("%alcf_login")))
     kernel.run(f"%alcf_login {code}")
     shown = kernel.run("%alcf_login --status")
