@@ -62,6 +62,11 @@ class Growing:
         """Number of characters behind the last safe cut that is known: what the next draw costs."""
         return len(self._last) + self._arrived_length + len(self._held)
 
+    @property
+    def untaken(self) -> int:
+        """Number of characters that the tail holds."""
+        return self._finished_length + self.unfinished
+
     def take(self, minimum: int) -> Piece | None:
         """Remove what is finished and return it, if that is at least so many characters."""
         self._advance()

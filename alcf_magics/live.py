@@ -10,69 +10,58 @@ from __future__ import annotations
 
 import abc
 import html
-import time
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from .completions import Accumulator, Completion, printable
-from .rendering import about, answer_html, boxed, line_html, metadata_of
+from .pacing import MESSAGE_BYTES, Pace
+from .reasoning import ReasoningOutput, ReasoningWidgets
+from .rendering import (
+    PLAIN_CHARACTERS,
+    about,
+    answer_html,
+    boxed,
+    line_html,
+    metadata_of,
+    publish,
+)
 
 if TYPE_CHECKING:
     from .catalog import Model
 
-#: Seconds between two draws at least.
-DRAW_SECONDS = 0.1
-#: CPU seconds for drawing, for each that reading the stream takes, or for each that passes,
-#: after a first allowance. The whole is drawn once more in the end.
-DRAW_PER_READ = 0.6
-DRAW_PER_SECOND = 0.015
-ALLOWANCE_SECONDS = 0.04
-#: Characters that are committed at once, at least; and at least this part of what is committed,
+#: Characters that are committed at once, at least; and how many outputs they may become at most,
 #: because JupyterLab folds a cell's outputs away beyond 50.
-COMMIT_CHARACTERS = 2000
-COMMIT_SHARE = 1 / 6
-#: Bytes sent for each character of the text, at most, after a first allowance.
-BYTES_PER_CHARACTER = 7
-ALLOWANCE_BYTES = 8_000
-#: What a message costs beside its content: headers and signature.
-MESSAGE_BYTES = 1000
-#: Characters of the growing part that go along as plain text.
-PLAIN_CHARACTERS = 300
+COMMIT_CHARACTERS = 600
+MOST_OUTPUTS = 50
 
 
 class Live(abc.ABC):
     """The output of one running prompt."""
 
-    def __init__(self, model: Model, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, model: Model) -> None:
         self._model = model
-        self._clock = clock
-        self._started = clock()
-        self._next = 0.0
-        self._cpu_before = time.process_time()
-        self._spent = self._cost = 0.0
-        self._length = 1
+        self._pace = Pace()
 
     def draw(self, answer: Accumulator) -> None:
         """Show the answer so far, if it is time to and can be afforded."""
-        if self._clock() < self._next:
+        pace = self._pace
+        if not pace.due:
             return
-        self._prepare()
-        # Everything else that the process does meanwhile is reading and parsing, or as little.
-        read = time.process_time() - self._cpu_before - self._spent
-        length = len(answer.text)
-        expected = self._cost * max(1.0, length / self._length)
-        share = max(DRAW_PER_READ * read, DRAW_PER_SECOND * (self._clock() - self._started))
-        if answer.began and self._spent + expected > share + ALLOWANCE_SECONDS:
-            return
-        now, cpu = self._clock(), time.thread_time()
-        self._show(answer)
-        self._cost = time.thread_time() - cpu
-        self._length = max(1, length)
-        self._spent += self._cost
-        self._next = now + DRAW_SECONDS
+        with pace.preparing():
+            self._prepare(answer)
+        size = self._size(answer)
+        if answer.began:
+            pace.begin()
+            if not pace.affords(size):
+                return
+        with pace.drawing(size):
+            self._show(answer)
 
-    def _prepare(self) -> None:  # noqa: B027  (only a notebook has something to prepare)
-        """What is done once, while the request is on its way, and is no cost of a draw."""
+    def _prepare(self, answer: Accumulator) -> None:  # noqa: B027  (a terminal needs nothing)
+        """What is done once, most of it while the request is on its way."""
+
+    def _size(self, answer: Accumulator) -> int:
+        """Characters that a draw would have to read."""
+        return len(answer.text) + len(answer.reasoning)
 
     @abc.abstractmethod
     def _show(self, answer: Accumulator) -> None:
@@ -80,13 +69,12 @@ class Live(abc.ABC):
 
     def _waiting(self) -> str:
         model = self._model
-        seconds = self._clock() - self._started
         what = (
             "waiting for the first token"
             if model.live
             else f"the model is {model.status}: loading takes 10 to 15 minutes"
         )
-        return f"{model.name} · {model.cluster} · {what} · {seconds:.0f} s"
+        return f"{model.name} · {model.cluster} · {what} · {self._pace.seconds:.0f} s"
 
     @abc.abstractmethod
     def finish(self, completion: Completion) -> None:
@@ -111,21 +99,32 @@ class NotebookLive(Live):
         super().__init__(model)
         self._alone = alone
         self._format = format
-        self._reasoning = _Reasoning(widgets)
+        self._in_pieces = alone and format == "markdown"
+        # A widget that is closed leaves an empty output: only where all outputs make room.
+        fold = ReasoningWidgets if widgets and alone else ReasoningOutput
+        self._reasoning = fold(self._pace)
         self._growing: Any = None
         self._seen = 0
         self._committed = 0
+        self._pieces = 0
+        self._inflation = 1.0  # bytes of HTML for each character of the tail, as drawn last
         self._handle: Any = None
         self._drawn = ""
-        self._sent = 0
 
-    def _prepare(self) -> None:
+    def _prepare(self, answer: Accumulator) -> None:
         if self._growing is None:
             from .growing import Growing
             from .markdown import to_html
 
             self._growing = Growing()
             to_html("```python\n0\n```\n")  # builds the renderer, and loads the highlighter
+        if answer.reasoning:
+            self._reasoning.prepare()
+
+    def _size(self, answer: Accumulator) -> int:
+        if self._in_pieces:
+            return int(self._growing.unfinished) + len(answer.text) - self._seen
+        return super()._size(answer)
 
     def _show(self, answer: Accumulator) -> None:
         if not answer.began:
@@ -133,28 +132,32 @@ class NotebookLive(Live):
             self._publish(waiting, line_html(waiting))
             return
         if answer.reasoning:
-            self._sent += self._reasoning.show(answer.reasoning, self._left(answer))
+            self._reasoning.show(answer.reasoning, self._left(answer))
         text = answer.text
         if not text:
             return
         self._growing.add(text[self._seen :])
         self._seen = len(text)
-        if self._format != "markdown" or not self._alone:
+        if not self._in_pieces:
             self._draw_whole(text, self._left(answer))
             return
         self._commit()
-        if self._growing.unfinished + MESSAGE_BYTES > self._left(answer):
+        if self._growing.untaken * self._inflation + MESSAGE_BYTES > self._left(answer):
             return
         tail = self._growing.tail()
         if tail.html:
+            self._inflation = len(tail.html) / len(tail.markdown)
             self._publish(tail.markdown[-PLAIN_CHARACTERS:], boxed(tail.html, live=True))
 
     def _commit(self) -> None:
         """Leave finished parts in the output that is there, and go on in a new one."""
-        piece = self._growing.take(max(COMMIT_CHARACTERS, int(self._committed * COMMIT_SHARE)))
+        # Small parts make cheap draws; the more there are, the larger the next one must be.
+        share = (self._pieces / MOST_OUTPUTS) ** 3
+        piece = self._growing.take(max(COMMIT_CHARACTERS, int(self._committed * share)))
         if piece is not None:
             self._publish(piece.markdown, boxed(piece.html))
             self._committed += len(piece.markdown)
+            self._pieces += 1
             self._handle, self._drawn = None, ""
 
     def _draw_whole(self, text: str, left: int) -> None:
@@ -169,23 +172,15 @@ class NotebookLive(Live):
 
     def _left(self, answer: Accumulator) -> int:
         """Bytes that may be sent now."""
-        characters = len(answer.text) + len(answer.reasoning)
-        return ALLOWANCE_BYTES + BYTES_PER_CHARACTER * characters - self._sent
+        return self._pace.left(len(answer.text) + len(answer.reasoning))
 
     def _publish(self, text: str, page: str, metadata: dict[str, Any] | None = None) -> None:
-        from IPython.display import display
-
         if page == self._drawn:
             return
         self._drawn = page
-        self._sent += len(text) + len(page) + MESSAGE_BYTES
+        self._pace.sent(len(text) + len(page))
         bundle = {"text/plain": text, "text/html": page}
-        if self._handle is None:
-            self._handle = display(  # type: ignore[no-untyped-call]
-                bundle, raw=True, display_id=True, metadata=metadata or {}
-            )
-        else:
-            self._handle.update(bundle, raw=True, metadata=metadata or {})
+        self._handle = publish(self._handle, bundle, metadata)
 
     def finish(self, completion: Completion) -> None:
         self._reasoning.close()
@@ -207,67 +202,6 @@ class NotebookLive(Live):
             self._publish(text, page, metadata_of(completion))
         elif self._handle is not None:
             self._publish(why, line_html(why))
-
-
-class _Reasoning:
-    """A model's reasoning while it comes, folded until somebody opens it.
-
-    A redrawn output would close again, so where widgets are shown it is one, whose content alone
-    changes. Elsewhere it is redrawn now and then.
-    """
-
-    def __init__(self, widgets: bool) -> None:
-        self._widgets = widgets
-        self._view: Any = None
-        self._content: Any = None
-        self._handle: Any = None
-        self._shown = 0
-
-    def show(self, text: str, left: int) -> int:
-        """Show the reasoning so far; the bytes that it took (none if there were too few left)."""
-        if len(text) == self._shown or len(text) + MESSAGE_BYTES > left:
-            return 0
-        # What grows is sent whole each time: more rarely as it grows.
-        if self._shown and len(text) < self._shown * 1.1:
-            return 0
-        self._shown = len(text)
-        page = f'<div dir="auto" style="white-space:pre-wrap">{html.escape(text)}</div>'
-        if self._widgets:
-            self._show_widget(page)
-        else:
-            self._show_output(text, page)
-        return len(page) + MESSAGE_BYTES
-
-    def _show_widget(self, page: str) -> None:
-        if self._content is None:
-            import ipywidgets
-            from IPython.display import display
-
-            self._content = ipywidgets.HTML(page)
-            self._view = ipywidgets.Accordion(
-                children=[self._content], titles=("Reasoning",), selected_index=None
-            )
-            display(self._view)  # type: ignore[no-untyped-call]
-        else:
-            self._content.value = page
-
-    def _show_output(self, text: str, page: str) -> None:
-        from IPython.display import display
-
-        bundle = {
-            "text/plain": text[-PLAIN_CHARACTERS:],
-            "text/html": f"<details><summary>Reasoning</summary>{page}</details>",
-        }
-        if self._handle is None:
-            self._handle = display(bundle, raw=True, display_id=True)  # type: ignore[no-untyped-call]
-        else:
-            self._handle.update(bundle, raw=True)
-
-    def close(self) -> None:
-        if self._view is not None:
-            self._content.close()
-            self._view.close()
-            self._view = self._content = None
 
 
 class TerminalLive(Live):
@@ -309,13 +243,9 @@ class WaitLine:
                 print(line, flush=True)
             self._printed = bool(line)
             return
-        from IPython.display import display
-
         bundle = {"text/plain": line, "text/html": line_html(line)} if line else {}
-        if self._handle is not None:
-            self._handle.update(bundle, raw=True)
-        elif line:
-            self._handle = display(bundle, raw=True, display_id=True)  # type: ignore[no-untyped-call]
+        if line or self._handle is not None:
+            self._handle = publish(self._handle, bundle)
         if not line:
             self._handle = None
 

@@ -28,6 +28,8 @@ _MAX_OPEN_BRACKETS = 20
 _SHOWN_ADDRESS = 200
 
 _SAFE_LINK = re.compile(r"(?:https?://|mailto:)", re.I)
+#: Text in which no inline rule finds anything; most cells of a table are of this kind.
+_PLAIN = re.compile(r"[^\n\\`*_~\[\]!<>&^]*")
 _NEWLINE = re.compile(r"\r\n?")
 _SURROGATE_PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -174,7 +176,7 @@ def _inline(state: StateCore) -> None:
         if token.type != "inline":
             continue
         token.children = token.children or []
-        if _many_open_brackets(token.content):
+        if _PLAIN.fullmatch(token.content) or _many_open_brackets(token.content):
             token.children.append(Token("text", "", 0, content=token.content))
         else:
             state.md.inline.parse(token.content, state.md, state.env, token.children)

@@ -19,7 +19,7 @@ from IPython.display import display
 from .errors import AlcfError
 from .globus import PENDING_SECONDS
 from .login import Login
-from .rendering import show_link
+from .rendering import discard, show_link
 
 if TYPE_CHECKING:
     from .session import Session
@@ -87,8 +87,7 @@ class LoginPanel:
         self._box.value = ""
         self._context.copy().run(self._text.update, {"text/plain": line}, raw=True)
         self._context.copy().run(self._widgets.update, {}, raw=True)
-        for widget in (self._box, self._button, self._replace, self._row, self._line, self._view):
-            widget.close()
+        discard(self._box, self._button, self._replace, self._row, self._line, self._view)
 
     def _on_box_message(self, box: object, content: dict[str, Any], buffers: object) -> None:
         if content.get("event") == "submit":

@@ -28,6 +28,8 @@ _DOTS = {
     Status.OFFLINE: "#808080",
     Status.MAINTENANCE: "#c0392b",
 }
+#: Characters of a text that grows that go along as plain text.
+PLAIN_CHARACTERS = 80
 #: What to type where there is no box for the code.
 NEXT = "Open the link, log in, copy the code, and type: %alcf_login CODE"
 
@@ -119,8 +121,6 @@ def show_link(url: str, *lines: str) -> Any:
 
     The first of `lines` says why to log in, the others what else to know.
     """
-    from IPython.display import display
-
     why, *others = lines or [""]
     link = (
         f'<a href="{html.escape(url)}" target="_blank" rel="noopener" style="{_LINK}">'
@@ -136,7 +136,27 @@ def show_link(url: str, *lines: str) -> Any:
         "text/plain": "\n".join(filter(None, [why, f"Log in to ALCF: {url}", NEXT, *others])),
         "text/html": "".join(page),
     }
-    return display(bundle, raw=True, display_id=True)  # type: ignore[no-untyped-call]
+    return publish(None, bundle)
+
+
+def publish(handle: Any, bundle: dict[str, str], metadata: dict[str, Any] | None = None) -> Any:
+    """Display a bundle, or update the display that is there; returns its handle."""
+    from IPython.display import display
+
+    if handle is None:
+        return display(  # type: ignore[no-untyped-call]
+            bundle, raw=True, display_id=True, metadata=metadata or {}
+        )
+    handle.update(bundle, raw=True, metadata=metadata or {})
+    return handle
+
+
+def discard(*widgets: Any) -> None:
+    """Close widgets for good, here and in the page, with the models that each brought along."""
+    for widget in widgets:
+        for part in (widget, widget.layout, getattr(widget, "style", None)):
+            if part is not None:
+                part.close()
 
 
 class Formats:

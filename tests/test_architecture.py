@@ -16,7 +16,7 @@ PACKAGE = Path(alcf_magics.__file__).parent
 #: From the bottom up: a module imports only from lines above its own (or, lazily, anything that
 #: does not make a circle at import).
 ORDER = [
-    ["errors", "sse", "tables", "mathematics"],
+    ["errors", "sse", "tables", "mathematics", "pacing"],
     ["highlighting"],
     ["markdown"],
     ["settings", "growing", "formats"],
@@ -26,7 +26,8 @@ ORDER = [
     ["bearer", "gateway"],
     ["session"],
     ["rendering", "login"],
-    ["panel", "live", "arguments", "questions", "forgetting"],
+    ["panel", "reasoning", "arguments", "questions", "forgetting"],
+    ["live"],
     ["prompting"],
     ["magics"],
     ["demo"],
@@ -46,6 +47,7 @@ PURE = [
     "formats",
     "records",
     "tables",
+    "pacing",
 ]
 
 

@@ -458,8 +458,8 @@ def test_reasoning_is_folded_and_apart(ready: Kernel, sandbox: Sandbox) -> None:
     sandbox.reasoning, sandbox.answer = ["First ", "think. "] * 20, "The answer."
     sandbox.pace, sandbox.burst = 0.05, 4
     run = ready.start_cell("%%alcf --out a\nhello", answer="")
-    run.wait_for(lambda messages: "Accordion" in str(ready.widgets), 10)
-    assert "think" in str(ready.widgets)
+    run.wait_for(lambda messages: "think" in str(ready.widgets), 10)
+    assert "Accordion" in str(ready.widgets)
     cell = run.wait(20)
     (output,) = cell.outputs
     assert "<details><summary>Reasoning</summary>" in output["data"]["text/html"]
@@ -469,6 +469,10 @@ def test_reasoning_is_folded_and_apart(ready: Kernel, sandbox: Sandbox) -> None:
     assert not any("Accordion" in str(s.get("_model_name")) for s in ready.widgets.values())
     headless = ready.run("%%alcf\nhello")
     assert "<details>" in headless.html
+    # In a cell with other code nothing makes room, and a closed widget would stay behind.
+    beside = ready.start_cell("b = %alcf hello", answer="").wait(20)
+    assert "<details>" in beside.html
+    assert not any("widget" in kind for o in beside.outputs for kind in o["data"])
 
 
 def test_each_format_has_its_value(ready: Kernel, sandbox: Sandbox) -> None:
