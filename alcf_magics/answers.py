@@ -40,6 +40,9 @@ LOG_IN = "Log in: %alcf_login"
 SEE_MODELS = "See what runs: %alcf_models"
 LOADING = "Loading takes 10 to 15 minutes; run the cell again then. " + SEE_MODELS
 RUN_AGAIN = "Run the cell again."
+CHECK_NETWORK = (
+    "Check the network (on a compute node: the proxy) and %config AlcfMagics.gateway_url"
+)
 CHECK_GATEWAY = "Check the gateway's address: %config AlcfMagics.gateway_url"
 SHORTEN = "Shorten the prompt, ask for less with --max-tokens, or take another model: %alcf_models"
 
@@ -69,6 +72,7 @@ class Reason:
     error_id: str = ""
     retry_after: float | None = None
     is_json: bool = True
+    is_page: bool = False
 
 
 def error_for(
@@ -131,7 +135,8 @@ def read_reason(body: bytes, headers: Mapping[str, str]) -> Reason:
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
-        return Reason(_of_page(text, headers), retry_after=retry_after, is_json=False)
+        said, is_page = _of_page(text, headers)
+        return Reason(said, retry_after=retry_after, is_json=False, is_page=is_page)
     if not isinstance(value, Mapping):
         return Reason("", retry_after=retry_after)
     error, detail = value.get("error"), value.get("detail")
@@ -157,6 +162,9 @@ def read_reason(body: bytes, headers: Mapping[str, str]) -> Reason:
 def _error(status: int, reason: Reason, asked: str, bearer: str) -> AlcfError:
     said = _shown(reason.text)
     place = asked or "that"
+    if reason.is_page and status in (401, 403, 407):
+        # The gateway itself speaks JSON: this is a proxy, or the network's own login.
+        return GatewayError(f"Something before the gateway said {status}: {said}.", CHECK_NETWORK)
     if status == 401:
         return _unauthorized(reason, bearer)
     if status == 403:
@@ -181,7 +189,9 @@ def _error(status: int, reason: Reason, asked: str, bearer: str) -> AlcfError:
     number = f" Error id {reason.error_id}." if reason.error_id else ""
     return GatewayError(
         f"The gateway failed with status {status}{': ' + said if said else ''}.{number}",
-        RUN_AGAIN if reason.is_json or status >= 500 else CHECK_GATEWAY,
+        CHECK_GATEWAY
+        if status in (404, 405) or not (reason.is_json or status >= 500)
+        else RUN_AGAIN,
     )
 
 
@@ -331,14 +341,14 @@ def _with_fields(text: str, info: object) -> str:
     return f"{text} ({'; '.join(named)})" if named else text
 
 
-def _of_page(text: str, headers: Mapping[str, str]) -> str:
-    """An HTML page by its title; plain text by its first line."""
+def _of_page(text: str, headers: Mapping[str, str]) -> tuple[str, bool]:
+    """An HTML page by its title, plain text by its first line; and whether it is a page."""
     title = re.search(r"<title[^>]*>(.*?)</title>", text, re.S | re.I)
     if title:
-        return f"a web page “{' '.join(title[1].split())[:80]}” instead of an answer"
+        return f"a web page “{' '.join(title[1].split())[:80]}” instead of an answer", True
     if "<" in text or "html" in headers.get("content-type", ""):
-        return "a web page instead of an answer"
-    return " ".join(text.split())[:120]
+        return "a web page instead of an answer", True
+    return " ".join(text.split())[:120], False
 
 
 def _chunk_text(event: Mapping[str, Any]) -> str:

@@ -41,12 +41,14 @@ class Parser(argparse.ArgumentParser):
         )
         self.rest = rest
         self.longest = longest
+        self.names: set[str] = set()
         self.takes_value: dict[str, str] = {}  # to the option's longest name
         self.option("--help", "-h", action="store_true", help="show this text")
 
     def option(self, *names: str, **settings: Any) -> None:
         """Add one option; its names and whether it takes a value guide the splitting."""
         action = self.add_argument(*names, **settings)
+        self.names.update(names)
         if action.nargs != 0:
             self.takes_value.update(dict.fromkeys(names, max(names, key=len)))
 
@@ -100,6 +102,8 @@ class Parser(argparse.ArgumentParser):
                     self.error(f"argument {name}: expected one argument")
                 position = following.end()
                 value = following[1]
+                if value.partition("=")[0] in self.names:
+                    self.error(f"argument {name}: expected one argument, not {value}")
                 if value[0] in "'\"" and (len(value) < 2 or value[-1] != value[0]):
                     self.error(f"argument {name}: the quote is not closed")
                 # `--name=value`, so that a value may begin with a dash, or be empty.

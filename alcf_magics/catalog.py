@@ -177,8 +177,11 @@ class Catalog:
         """
         before, colon, after = name.partition(":")
         if colon and before.casefold() in {known.casefold() for known in self.clusters}:
-            # A cluster that was asked for apart goes before the one in a configured name.
-            cluster, name = cluster or before, after
+            if cluster and cluster.casefold() != before.casefold():
+                raise ModelNotFound(
+                    f"{name!r} is on {before}, and {cluster} was asked for.", "Name one cluster."
+                )
+            cluster, name = before, after
         models = self.models
         if cluster:
             cluster = self.cluster(cluster)
@@ -191,8 +194,18 @@ class Catalog:
             raise ModelNotFound(f"There is no model {name!r}{where}.", _nearest(name, models))
         return min(
             candidates,
-            key=lambda model: (not model.live, model.name.casefold() != name.casefold()),
+            key=lambda model: (
+                not model.live,
+                model.name != name,
+                model.name.casefold() != name.casefold(),
+            ),
         )
+
+    def without_cluster(self, name: str) -> str:
+        """A model's name without the cluster in front of it, if it has one."""
+        before, colon, after = name.partition(":")
+        known = {cluster.casefold() for cluster in self.clusters}
+        return after if colon and before.casefold() in known else name
 
     def to_pandas(self) -> Any:
         """The table as a pandas DataFrame. Raises ImportError where pandas is not installed."""
@@ -234,7 +247,10 @@ def cluster_names(list_endpoints: object) -> tuple[str, ...]:
     """The clusters of a `/list-endpoints` body. Raises GatewayError when it is none."""
     clusters = list_endpoints.get("clusters") if isinstance(list_endpoints, Mapping) else None
     if not isinstance(clusters, Mapping):
-        raise GatewayError("The gateway's list of endpoints could not be understood.")
+        raise GatewayError(
+            "The gateway's list of endpoints could not be understood.",
+            "Check the gateway's address: %config AlcfMagics.gateway_url",
+        )
     return tuple(clusters)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Mapping
@@ -12,7 +11,7 @@ from urllib.parse import quote, urlsplit
 import anyio
 import httpx
 
-from .answers import LOADING, RUN_AGAIN, error_for, error_in_event
+from .answers import CHECK_NETWORK, LOADING, RUN_AGAIN, error_for, error_in_event
 from .catalog import Catalog, Model, build_catalog, cluster_names
 from .completions import ChatRequest, Chunk, parse_event
 from .errors import AlcfError, GatewayError, GatewayUnreachable, StreamBroken
@@ -24,12 +23,10 @@ REQUESTS_PER_SECOND = 8
 #: Seconds without a byte. Behind Globus Compute the gateway itself gives up after about 300.
 READ_TIMEOUT = 330.0
 CATALOG_TIMEOUT = 30.0
+#: For what the catalog can do without: one cluster's trouble is not to hold up the others.
+PART_TIMEOUT = 10.0
 #: Seconds given to a body to end after `[DONE]`.
 DRAIN_SECONDS = 0.5
-
-CHECK_NETWORK = (
-    "Check the network (on a compute node: the proxy) and %config AlcfMagics.gateway_url"
-)
 
 
 class RateLimit:
@@ -37,25 +34,17 @@ class RateLimit:
 
     def __init__(self, count: int = REQUESTS_PER_SECOND, seconds: float = 1.0) -> None:
         self._starts: deque[float] = deque(maxlen=count)
-        self._count = count
         self._seconds = seconds
+        self._first_in_line = anyio.Lock()
 
     async def turn(self) -> None:
-        """Wait until one more request may start."""
-        now = time.monotonic()
-        start = now
-        if len(self._starts) == self._count:
-            # A little more than the window: requests do not arrive as evenly as they leave.
-            start = max(now, self._starts[0] + self._seconds * 1.05)
-        self._starts.append(start)
-        if start > now:
-            try:
-                await anyio.sleep(start - now)
-            except BaseException:
-                # A request that was cancelled while it waited takes nobody's place.
-                with contextlib.suppress(ValueError):
-                    self._starts.remove(start)
-                raise
+        """Wait until one more request may start. One that is cancelled takes nobody's place."""
+        async with self._first_in_line:
+            if len(self._starts) == self._starts.maxlen:
+                # A little more than the window: requests do not arrive as evenly as they leave.
+                free = self._starts[0] + self._seconds * 1.05
+                await anyio.sleep(max(0.0, free - time.monotonic()))
+            self._starts.append(time.monotonic())
 
 
 class Gateway:
@@ -103,16 +92,16 @@ class Gateway:
         answers: dict[str, Any] = {}
         troubles: dict[str, AlcfError] = {}
 
-        async def read(path: str) -> None:
+        async def read(path: str, timeout: float = PART_TIMEOUT) -> None:
             # Nothing is raised inside the group: it would come out wrapped in another error.
             try:
-                answers[path] = await self._get(path)
+                answers[path] = await self._get(path, timeout)
             except AlcfError as error:
                 troubles[path] = error
 
         async with anyio.create_task_group() as group:
             group.start_soon(read, "status")
-            await read("list-endpoints")
+            await read("list-endpoints", CATALOG_TIMEOUT)
             clusters = _clusters(answers.get("list-endpoints"))
             for cluster in clusters:
                 group.start_soon(read, _path(cluster, "jobs"))
@@ -159,10 +148,11 @@ class Gateway:
         url = f"{model.base_url}/chat/completions"
         body = request.to_json(accepts_chat_template_kwargs=model.accepts_chat_template_kwargs)
         asked = f"{model.name} on {model.cluster}"
-        began = False
+        answered = began = False
         ending = _Ending()
         try:
             async with self._client.stream("POST", url, json=body) as response:
+                answered = True
                 if response.status_code != 200:
                     raise self._error(response, await response.aread(), asked)
                 # Held until the response is closed: an async generator that is dropped before
@@ -195,11 +185,13 @@ class Gateway:
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             if ending.complete:
                 return  # what breaks after the end of an answer takes nothing from it
-            failure = self._stream_failure(error, asked, began)
+            failure = self._stream_failure(error, asked, answered, began)
         # Raised out here, because the other error holds the request, and so the bearer.
         raise failure
 
-    def _stream_failure(self, error: Exception, asked: str, began: bool) -> AlcfError:
+    def _stream_failure(
+        self, error: Exception, asked: str, answered: bool, began: bool
+    ) -> AlcfError:
         if isinstance(error, httpx.TimeoutException) and not isinstance(
             error, httpx.ConnectTimeout
         ):
@@ -208,14 +200,14 @@ class Gateway:
             return GatewayUnreachable(
                 f"{asked} did not answer within {READ_TIMEOUT:.0f} s.", LOADING
             )
-        if began or isinstance(error, httpx.RemoteProtocolError | httpx.ReadError):
+        if answered:
             return StreamBroken("The connection broke off.", RUN_AGAIN)
         return self._unreachable(error)
 
-    async def _get(self, path: str) -> Any:
+    async def _get(self, path: str, timeout: float = CATALOG_TIMEOUT) -> Any:
         response, failure = None, None
         try:
-            response = await self._client.get(f"{self.url}/{path}", timeout=CATALOG_TIMEOUT)
+            response = await self._client.get(f"{self.url}/{path}", timeout=timeout)
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             failure = self._unreachable(error)
         if response is None:
@@ -289,6 +281,8 @@ async def _events(response: httpx.Response) -> AsyncIterator[str]:
     async for data in response.aiter_bytes():
         for event in decoder.feed(data):
             yield event.data
+    for event in decoder.end():
+        yield event.data
 
 
 def _explained(error: AlcfError, model: Model, request: ChatRequest) -> AlcfError:

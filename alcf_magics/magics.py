@@ -302,10 +302,14 @@ class AlcfMagics(Magics):
 def is_whole_cell(shell: Any, magic: str) -> bool:
     """Whether the cell that runs is nothing but one line with this magic."""
     try:
-        code = str(shell.kernel.get_parent()["content"]["code"]).strip()
+        code = str(shell.kernel.get_parent()["content"]["code"])
     except (AttributeError, KeyError):
         return False
-    return code.startswith(f"%%{magic}") or ("\n" not in code and code.startswith(f"%{magic}"))
+    if code.lstrip().startswith(f"%%{magic}"):
+        return True
+    lines = [line.strip() for line in code.splitlines()]
+    statements = [line for line in lines if line and not line.startswith("#")]
+    return len(statements) == 1 and statements[0].startswith(f"%{magic}")
 
 
 def is_headless(shell: Any) -> bool:

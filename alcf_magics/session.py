@@ -20,7 +20,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from .completions import Accumulator, ChatRequest, Completion, Message
-from .errors import AlcfError, GatewayUnreachable, LoginExpired, StreamBroken
+from .errors import (
+    AccessDenied,
+    AlcfError,
+    GatewayUnreachable,
+    LoginExpired,
+    Maintenance,
+    ModelNotFound,
+    ModelNotReady,
+    StreamBroken,
+)
 from .settings import SETTING_NAMES, Settings
 
 if TYPE_CHECKING:
@@ -226,7 +235,12 @@ class Session:
 
     def resolve(self, name: str = "", cluster: str = "") -> Model:
         """The model that a name means now; no name means the configured model, or the default."""
-        return self.catalog().resolve(name or self.settings.model, cluster)
+        catalog = self.catalog()
+        if not name:
+            name = self.settings.model
+            if cluster:  # asked for now, and so before what was configured
+                name = catalog.without_cluster(name)
+        return catalog.resolve(name, cluster)
 
     # Prompts
 
@@ -254,6 +268,8 @@ class Session:
         except CancelledError:
             raise AlcfError("The session was closed while it waited.") from None
         except (AlcfError, KeyboardInterrupt) as error:
+            if isinstance(error, ModelNotReady | ModelNotFound | Maintenance | AccessDenied):
+                self._catalog = None  # it said otherwise: another place may be better now
             if answer.began or isinstance(error, StreamBroken | KeyboardInterrupt):
                 completion = self.keep(answer, model, request, asked)
                 error.completion = completion  # type: ignore[union-attr]

@@ -2,7 +2,7 @@
 
 Follows the WHATWG specification (https://html.spec.whatwg.org/multipage/server-sent-events.html):
 lines end with CR, LF or CRLF; a byte order mark may come first; `data` lines join with LF; a
-comment is ignored; an event without a closing blank line is dropped.
+comment is ignored; an event without a closing blank line is not given out before `end`.
 """
 
 from __future__ import annotations
@@ -73,6 +73,17 @@ class Decoder:
         elif data.endswith(b"\r"):
             self._after_cr = True
         return events
+
+    def end(self) -> list[Event]:
+        """The event that the body ended in, if it did.
+
+        The specification drops it. But a server that forgets the last blank line has said all
+        the same what it had to say, and `[DONE]` is the most frequent last word.
+        """
+        lines = [b"".join(self._pieces), b""]
+        self._pieces.clear()
+        self._pending = 0
+        return [event for line in lines if (event := self._line(line)) is not None]
 
     def _line(self, line: bytes) -> Event | None:
         if self._at_start:

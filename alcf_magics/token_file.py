@@ -185,7 +185,10 @@ class TokenFile:
                 if wait is not None:
                     time.sleep(wait)
                 continue
-            return content if isinstance(content, dict) else {}
+            if isinstance(content, dict):
+                return content
+            break
+        self._once(f"{self.path} cannot be understood; the next login keeps it under another name.")
         return {}
 
     def _write(self, content: Mapping[str, Any]) -> Saved:

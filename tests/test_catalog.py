@@ -220,6 +220,18 @@ def test_one_clusters_nonsense_hides_nothing_of_the_others(entry: object) -> Non
     assert known.models[0].live
 
 
-def test_a_cluster_asked_for_goes_before_the_one_in_a_name() -> None:
-    """With a configured `blue:…` and --cluster red, the model is looked for on red."""
-    assert TWO.resolve("blue:gpt-oss-120b", "red").place == "red:openai/gpt-oss-120b"
+def test_two_clusters_for_one_prompt_are_one_too_many() -> None:
+    """`-m blue:…` with --cluster red is refused; a configured `blue:…` gives way to --cluster."""
+    with pytest.raises(ModelNotFound, match="red was asked for"):
+        TWO.resolve("blue:gpt-oss-120b", "red")
+    assert TWO.resolve("RED:gpt-oss-120b", "red").cluster == "red"
+    configured = TWO.without_cluster("blue:gpt-oss-120b")
+    assert TWO.resolve(configured, "red").place == "red:openai/gpt-oss-120b"
+    assert TWO.without_cluster("llama:8b") == "llama:8b"
+
+
+def test_exact_spelling_goes_before_another_case() -> None:
+    """Of two live models whose names differ by case, the one typed is meant."""
+    two = catalog(live=("red:GPT-X", "blue:gpt-x"), red=("GPT-X",), blue=("gpt-x",))
+    assert two.resolve("gpt-x").cluster == "blue"
+    assert two.resolve("GPT-X").cluster == "red"
