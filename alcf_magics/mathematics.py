@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import bisect
 import functools
+import hashlib
 import html
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -80,8 +81,12 @@ class Masked:
     def restored(self, body: str, escape: Callable[[str], str]) -> str:
         if not self.pieces:
             return body
-        pattern = f"{self.key}([0-9]+)z"
-        return re.sub(pattern, lambda match: escape(self.pieces[int(match[1])]), body)
+        words = re.compile(f"{self.key}([0-9]{{1,6}})z")
+        return words.sub(lambda match: self._piece(match, escape), body)
+
+    def _piece(self, word: re.Match[str], escape: Callable[[str], str]) -> str:
+        number = int(word[1])
+        return escape(self.pieces[number]) if number < len(self.pieces) else word.group()
 
 
 def mask(text: str) -> Masked:
@@ -93,7 +98,7 @@ def mask(text: str) -> Masked:
     except RecursionError:
         return Masked(text)
     scan = _Scan(text, raw)
-    key = next(key for number in range(10**9) if (key := f"alcfm{number}x") not in text)
+    key = _key(text)
     parts: list[str] = []
     pieces: list[str] = []
     shifts: list[tuple[int, int]] = []
@@ -107,6 +112,13 @@ def mask(text: str) -> Masked:
         pieces.append(scan.without_quote_marks(start, end))
     parts.append(text[position:])
     return Masked("".join(parts), pieces, key, shifts, scan.undecided, raw)
+
+
+def _key(text: str) -> str:
+    """A word that the text does not spell, not even by entities or escapes that are read later:
+    it would have to hold its own hash. Letters and digits come through every rule of Markdown.
+    """
+    return f"alcfm{hashlib.sha256(text.encode()).hexdigest()[:32]}x"
 
 
 class _Scan:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from alcf_magics.highlighting import MAX_HIGHLIGHTED, style_sheet
 from alcf_magics.markdown import to_html
-from alcf_magics.mathematics import MAX_MATHEMATICS
+from alcf_magics.mathematics import MAX_MATHEMATICS, mask
 
 # What may occur at all: tags, and their attributes with the form of the values.
 CODE_STYLE = r"(?:[a-z-]+:(?:[#\w .,()%-]|rgba?\([\d., ]+\))+;?)+"
@@ -373,6 +373,39 @@ def test_words_like_the_placeholder_stay() -> None:
     """A text that holds the word that stands for mathematics keeps it."""
     rendered = to_html("alcfm0x0z $x$ alcfm1x0z")
     assert rendered == "<p>alcfm0x0z <span>$x$</span> alcfm1x0z</p>\n"
+
+
+@pytest.mark.parametrize(
+    "spelled", ["alcfm&#48;x9z", "alcfm&#48;x0z", "<http://a/alcfm%30x9z>", "<http://a/alcfm0x0z>"]
+)
+def test_the_placeholder_cannot_be_spelled(spelled: str) -> None:
+    """Entities and escapes, which are read after the mathematics is found, name no formula."""
+    assert to_html(f"{spelled} $x$").replace("<span>$x$</span>", "$x$") == (
+        to_html(f"{spelled} y").replace(" y<", " $x$<")
+    )
+
+
+def test_an_unknown_placeholder_stays() -> None:
+    """A word that stands for no piece is shown, and raises nothing."""
+    masked = mask("$x$")
+    assert masked.restored(f"{masked.key}0z {masked.key}1z", str) == f"$x$ {masked.key}1z"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a**$x$**b", "a<strong><span>$x$</span></strong>b"),
+        ("[$x$](http://a.b/$y$ '$z$')", 'href="http://a.b/$y$" title="$z$"'),
+        ("[a](http://$x$.é)", "$x$"),
+        ("# $x$ #", "<h1><span>$x$</span></h1>"),
+        ("&#$48$;", "&amp;#<span>$48$</span>;"),
+    ],
+)
+def test_the_placeholder_comes_through(text: str, expected: str) -> None:
+    """No rule of Markdown changes the word that stands for mathematics meanwhile."""
+    rendered = to_html(text)
+    assert expected in rendered
+    assert "alcfm" not in rendered
 
 
 def test_links() -> None:
