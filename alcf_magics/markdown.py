@@ -22,7 +22,7 @@ from mdit_py_plugins.footnote import footnote_plugin
 from mdit_py_plugins.tasklists import tasklists_plugin
 
 from .highlighting import code_box, highlighted, with_style
-from .mathematics import MAX_NESTING, Masked, escaped, line_starts, mask
+from .mathematics import MAX_NESTING, Masked, escaped, line_starts, mask, typeset
 
 _MAX_OPEN_BRACKETS = 20
 _SHOWN_ADDRESS = 200
@@ -229,7 +229,7 @@ def _address(address: object) -> str:
 
 def _text(content: str, env: dict[str, Any]) -> str:
     masked: Masked = env["mathematics"]
-    return masked.restored(escaped(content), lambda piece: f"<span>{html.escape(piece)}</span>")
+    return masked.restored(escaped(content), typeset)
 
 
 def _image(tokens: Sequence[Token], index: int, options: Any, env: dict[str, Any]) -> str:

@@ -43,6 +43,12 @@ _BACKTICKS = re.compile("`+")
 _TEX_SIGN = re.compile(r"[\\^_={}<>+*|]")
 _PROSE = re.compile(r"[^\W\d_]{2,}")
 _PROSE_WORDS = re.compile(r"\b[^\W\d_]{3,}+\W++[^\W\d_]{3}")
+_NOT_AFTER_DOLLAR = frozenset("),.:;!?'\"")
+_NAME_START = re.compile(r"[A-Za-z_({]")
+_ENDS_BEFORE_NAME = re.compile(r"[0-9A-Za-z)\]}']\Z")
+_AMOUNTS = re.compile(r"[0-9][0-9.,]*[kKmMbB]?\s*\|(?:.*\|)?\s*[0-9][0-9.,]*[kKmMbB]?", re.S)
+_AMOUNT_BEFORE = re.compile(r"[0-9][kKmMbB]?\Z")
+_TEX = re.compile(r"[\\^_{}]")
 _QUOTE_PREFIX = re.compile(r"[ ]{0,3}(?:>[ ]?)+")
 
 # TeX that reaches out of a formula in a typesetter without its "safe" extension (JupyterLab's and
@@ -134,6 +140,7 @@ class _Scan:
             return lines[line] if line < len(lines) else end
 
         code: list[tuple[int, int]] = []
+        self._code = code
         borders = {match.start() + 1 for match in re.finditer(r"\n(?=[ \t>]*(?:\n|\Z))", text)}
         self._fences: list[int] = []
         for token in raw:
@@ -147,22 +154,24 @@ class _Scan:
                     self._fences.append(offset(first))
         if self._fences and text.find("\n", self._fences[-1]) < 0:
             self._fences.pop()  # the last line may still turn out to be no fence
-        self._code = code
         self._borders = sorted(borders)
         marks = list(_MARK.finditer(text))
         self._marks = marks
-        self._places: dict[str, list[int]] = {}
-        for mark in marks:
-            what = mark.group()
-            if what in ("\\(", "\\)", "\\[", "\\]", "$$"):
-                self._places.setdefault(what, []).append(mark.start())
         self._runs: dict[int, list[int]] = {}
         for run in _BACKTICKS.finditer(text):
             self._runs.setdefault(len(run.group()), []).append(run.start())
-        self._ends = _environment_ends(marks)
+        self._places: dict[str, list[int]] = {}
+        outside = list(self._outside_code_spans())
+        for mark in outside:
+            what = mark.group()
+            if what in ("\\(", "\\)", "\\[", "\\]", "$$"):
+                self._places.setdefault(what, []).append(mark.start())
+        self._ends = _environment_ends(outside)
         self.undecided: int | None = None
 
     def found(self) -> Iterable[tuple[int, int]]:
+        """Where the pieces are, also those that are not for the typesetter: what stands between
+        two of them must not be taken for one."""
         resume = 0
         code = iter([*self._code, (len(self._text) + 1, len(self._text) + 1)])
         code_start, code_end = next(code)
@@ -184,7 +193,7 @@ class _Scan:
                 end = self._dollar(number)
             elif mark["env"] == "begin" and mark["name"] in _ENVIRONMENTS:
                 end = self._environment(start)
-            if end is not None and not _REACHES_OUT.search(self._text, start, end):
+            if end is not None:
                 resume = end
                 yield start, end
 
@@ -204,6 +213,15 @@ class _Scan:
     def _next(self, places: Sequence[int], after: int) -> int | None:
         index = bisect.bisect_left(places, after)
         return places[index] if index < len(places) else None
+
+    def _outside_code_spans(self) -> Iterable[re.Match[str]]:
+        """The marks without those in code spans: there, nothing ends a formula."""
+        resume = 0
+        for mark in self._marks:
+            if mark.start() >= resume:
+                yield mark
+                if mark.group()[0] == "`":
+                    resume = self._after_code_span(mark)
 
     def _after_code_span(self, mark: re.Match[str]) -> int:
         start = self._next(self._runs.get(len(mark.group()), []), mark.end())
@@ -241,7 +259,7 @@ class _Scan:
         content = self._text[start + 2 : end]
         if not content.strip():
             return None
-        if what == "$$" and _reads_as_words(content):
+        if what == "$$" and (_reads_as_words(content) or self._is_money(start + 2, end, end + 2)):
             return None
         return end + 2
 
@@ -265,7 +283,7 @@ class _Scan:
         text = self._text
         start = self._marks[number].start()
         following = text[start + 1 : start + 2]
-        if not following or following.isspace():
+        if not following or following.isspace() or following in _NOT_AFTER_DOLLAR:
             return None
         for later in range(number + 1, len(self._marks)):
             mark = self._marks[later]
@@ -275,13 +293,36 @@ class _Scan:
             if what[0] != "$":
                 continue
             end = mark.start()
-            content = text[start + 1 : end]
-            if what != "$" or content[-1].isspace() or self._crosses_border(start, end):
+            if what != "$" or text[end - 1].isspace() or self._crosses_border(start, end):
                 return None
-            if text[end + 1 : end + 2].isdigit() or _is_money(content):
+            if self._is_money(start + 1, end, end + 1):
                 return None
             return end + 1
         return None
+
+    def _is_money(self, start: int, end: int, after: int) -> bool:
+        """Whether dollars around a content are for money, or for variables of a shell."""
+        text = self._text
+        content = text[start:end]
+        if text[after : after + 1].isdigit() and (after == end + 1 or content[0].isdigit()):
+            return True
+        if _reads_as_amount(content) or _ends_like_a_variable(content, text[after : after + 1]):
+            return True
+        if "\\" not in content and (_is_unbalanced(content) or _has_bold(content)):
+            return True
+        before = text[max(start - 3, 0) : start - 1]
+        if _AMOUNT_BEFORE.search(before) and _AMOUNT_BEFORE.search(content):
+            return not _TEX.search(content)
+        return "|" in content and _covers_cells(content) and self._is_in_row(start, end)
+
+    def _is_in_row(self, start: int, end: int) -> bool:
+        """Whether the line has bars outside of this part of it: it may be a row of a table."""
+        line = self._lines[bisect.bisect_right(self._lines, start) - 1]
+        line_end = self._text.find("\n", end)
+        return (
+            self._text.find("|", line, start) >= 0
+            or self._text.find("|", end, line_end if line_end >= 0 else len(self._text)) >= 0
+        )
 
 
 def _environment_ends(marks: Iterable[re.Match[str]]) -> dict[int, int]:
@@ -296,13 +337,44 @@ def _environment_ends(marks: Iterable[re.Match[str]]) -> dict[int, int]:
     return ends
 
 
-def _is_money(content: str) -> bool:
+def _reads_as_amount(content: str) -> bool:
     return (
         content[0].isdigit()
         and " " in content
         and _PROSE.search(content) is not None
         and not _TEX_SIGN.search(content)
     )
+
+
+def _ends_like_a_variable(content: str, following: str) -> bool:
+    """`$HOME/bin:$PATH`, `$A$B`, but not the `$n$th`."""
+    if not _NAME_START.match(following):
+        return False
+    return not _ENDS_BEFORE_NAME.search(content) or (
+        "\\" not in content and _PROSE.search(content) is not None
+    )
+
+
+def _is_unbalanced(content: str) -> bool:
+    """Whether a bracket is open at the end, or closed before; `[0, 1)` and `]0, 1[` are not."""
+    depth = lowest = 0
+    for bracket in re.findall(r"[()\[\]]", content):
+        depth += 1 if bracket in "([" else -1
+        lowest = min(lowest, depth)
+    return depth != 0 or (lowest < 0 and content[0] != "]")
+
+
+def _has_bold(content: str) -> bool:
+    return "**" in content and "^" not in content
+
+
+def _covers_cells(content: str) -> bool:
+    """Whether bars in a content divide cells of a table, and are no sign of the mathematics."""
+    if _AMOUNTS.fullmatch(content):
+        return True
+    if " | " not in content or re.search(r"[\\^{]", content):
+        return False
+    return not _is_unbalanced(content.split(" | ", 1)[0])
 
 
 def _reads_as_words(content: str) -> bool:
@@ -325,6 +397,13 @@ def _blocks() -> MarkdownIt:
 
 def line_starts(text: str) -> list[int]:
     return [0, *(match.end() for match in re.finditer("\n", text))]
+
+
+def typeset(piece: str) -> str:
+    """A piece as HTML: for the typesetter, or as text if it reaches out of itself."""
+    if _REACHES_OUT.search(piece):
+        return escaped(piece)
+    return f"<span>{html.escape(piece)}</span>"
 
 
 def escaped(content: str) -> str:

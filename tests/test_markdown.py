@@ -355,6 +355,77 @@ def test_what_is_mathematics(text: str, pieces: list[str]) -> None:
     safe(text)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "| Item | Cost ($) | Price ($) |\n|---|---|---|\n| a | 5 | 6 |",
+        "| a | b |\n|---|---|\n| $5.00 | 3$ |",
+        "|a|b|\n|-|-|\n|$5|3$|",
+        "| a | b |\n|---|---|\n| $HOME | a$ |",
+        "Cost ($) and price ($)",
+        "**Total ($):** 5, **Tax ($):** 6",
+        "**$5** and **6$**",
+        "10$, 20$ or 30$",
+        "10k$–20k$ or 10$-20$",
+        "10$! or 20$!",
+        "$1.5M (up from $1.2M)",
+        "($5)–($10), $5/$10, US$5 and C$6",
+        "$5 ($)",
+        "'$' and '$'",
+        "$$5 and $$10",
+        "$HOME/bin:$PATH",
+        "$HOME$PATH, $A/$B, $a.$b, $A:$(pwd)",
+    ],
+)
+def test_money_and_variables_are_no_mathematics(text: str) -> None:
+    """Dollars of prices, headings of columns and shell variables stay dollars, cells stay cells."""
+    rendered = safe(text)
+    shown = html.unescape(re.sub(r"<[^>]*>|\s", "", rendered))
+    assert mathematics(text) == []
+    assert rendered.count("</td>") == (text.splitlines()[-1].count("|") - 1) * ("\n|" in text)
+    assert shown.count("$") == text.count("$")
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("$n$-th, the $n$th and $k$NN", 3),
+        ("($x$), **$x$**, $x$, $y$; $z$.", 5),
+        (r"$O(n \log n)$, $f(x)=|x|$, $(a, b)$", 3),
+        (r"$p=0.05$, $10^6$, $5$, $-5$, $5\,\mathrm{kg}$", 5),
+        ("$[0, 1)$, $]0, 1[$ and $X^{**}$", 3),
+        ("| a | b |\n|---|---|\n| $|x| \\le 1$ | $P(A | B)$ |", 2),
+        ("| a | b |\n|---|---|\n| $\\{x | y\\}$ | $a$ |", 2),
+        ("$a | b$ divides", 1),
+        ("CO$_2$, a$b$c, 5$x$, 函数$f(x)$的", 4),
+        ("$$5 + 3 = 8$$", 1),
+        ("$H_0:$ equal", 1),
+    ],
+)
+def test_ordinary_mathematics_stays(text: str, count: int) -> None:
+    """What keeps money out keeps no usual formula out."""
+    assert len(mathematics(text)) == count
+    safe(text)
+
+
+def test_a_refused_formula_ends_where_it_ends() -> None:
+    """Its end does not begin another one, and nothing in it is read as Markdown."""
+    assert mathematics(r"$$\href{a}{b}$$ text $$x$$") == ["$$x$$"]
+    assert mathematics(r"$\unicode{65}$, ($\href{x}{y}$), ($x$)") == ["$x$"]
+    rendered = safe(r"$\href{a}{*b* \*c\*}$ *d*")
+    assert html.unescape(re.sub("</?(?:span|p)>", "", rendered)) == (
+        "$\\href{a}{*b* \\*c\\*}$ <em>d</em>\n"
+    )
+
+
+def test_code_ends_no_formula() -> None:
+    """A delimiter in a code span is code, also for a formula that is open."""
+    assert mathematics(r"use \[ x `\]` y") == []
+    assert mathematics(r"use \( x `\)` y") == []
+    assert mathematics("use $$ x `$$` y") == []
+    assert mathematics("\\begin{align} x `\\end{align}` y") == []
+
+
 def test_mathematics_in_a_table_keeps_the_cells() -> None:
     """A bar inside mathematics does not split a cell."""
     rendered = to_html("| a | b |\n|---|---|\n| $|x|$ | c |")
