@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import html
 import json
-import re
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 from .errors import AnswerInvalid
 
@@ -36,14 +36,10 @@ class Format:
 
 
 def code_blocks(text: str) -> tuple[CodeBlock, ...]:
-    """Every fenced or indented code block of a Markdown text."""
-    from markdown_it import MarkdownIt
+    """Every code block that the rendered Markdown text shows, fenced or indented."""
+    from .markdown import code_of, normalise, parse
 
-    return tuple(
-        CodeBlock(token.content, (token.info.split() or [""])[0])
-        for token in MarkdownIt("commonmark").parse(text)
-        if token.type in ("fence", "code_block")
-    )
+    return tuple(CodeBlock(code, language) for code, language in code_of(parse(normalise(text))))
 
 
 def read_json(text: str) -> Any:
@@ -51,12 +47,26 @@ def read_json(text: str) -> Any:
     candidates = [text, *(block.code for block in code_blocks(text))]
     for candidate in candidates:
         try:
-            return json.loads(candidate)
+            return _loads(candidate.removeprefix("\ufeff"))
         except (ValueError, RecursionError) as error:
             trouble = str(error)
     raise AnswerInvalid(
         f"The answer is no valid JSON: {trouble}", "It is kept as it is; ask again, or say how."
     )
+
+
+def _loads(text: str) -> Any:
+    """As RFC 8259 has it: Python's reader takes more."""
+    return json.loads(text, parse_constant=_no_number, parse_float=_finite)
+
+
+def _finite(written: str) -> float:
+    number = float(written)
+    return number if math.isfinite(number) else _no_number(written)
+
+
+def _no_number(written: str) -> NoReturn:
+    raise ValueError(f"{written[:40]} is no number of JSON")
 
 
 def _markdown(text: str, _: Any) -> str:
@@ -69,22 +79,23 @@ def _plain(text: str, _: Any) -> str:
     return f'<pre style="white-space:pre-wrap">{html.escape(text)}</pre>'
 
 
-def _pretty(_: str, parsed: Any) -> str:
-    return _fenced(json.dumps(parsed, indent=2, ensure_ascii=False), "json")
+def _pretty(text: str, parsed: Any) -> str:
+    try:
+        code = json.dumps(parsed, indent=2, ensure_ascii=False)
+    except RecursionError:  # writing goes less deep than reading
+        code = text.strip()
+    return _code(text, (CodeBlock(f"{code}\n", "json"),))
 
 
-def _code(_: str, parsed: tuple[CodeBlock, ...]) -> str:
-    return "".join(_fenced(block.code, block.language) for block in parsed) or (
-        "<p>(the answer holds no code block)</p>"
+def _code(text: str, parsed: tuple[CodeBlock, ...]) -> str:
+    if not parsed:
+        return f"<p>(the answer holds no code block)</p>\n{_markdown(text, None)}"
+    from .highlighting import code_block, with_style
+    from .markdown import normalise
+
+    return with_style(
+        "".join(code_block(normalise(block.code), block.language) for block in parsed)
     )
-
-
-def _fenced(code: str, language: str) -> str:
-    """A code block shown as any other; the fence is longer than any in it."""
-    from .markdown import to_html
-
-    fence = "`" * (3 + max((len(run) for run in re.findall("`+", code)), default=0))
-    return to_html(f"{fence}{language}\n{code.rstrip()}\n{fence}\n")
 
 
 FORMATS = {

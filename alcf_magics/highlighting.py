@@ -86,6 +86,12 @@ def code_box(page: str, language: str) -> str:
     return f'<div class="alcf-code" style="{_BOX}">{header}{pre}</div>\n'
 
 
+def code_block(code: str, language: str, *, highlight: bool = True) -> str:
+    """A box around code, in colours if the language has some."""
+    coloured = highlighted(code, language) if highlight else None
+    return code_box(html.escape(code) if coloured is None else coloured, language)
+
+
 def highlighted(code: str, language: str) -> str | None:
     """The code in coloured spans, or None if there is no telling how."""
     if language.lower() not in _LANGUAGES or len(code) > MAX_HIGHLIGHTED:

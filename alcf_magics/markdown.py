@@ -21,7 +21,7 @@ from markdown_it.token import Token
 from mdit_py_plugins.footnote import footnote_plugin
 from mdit_py_plugins.tasklists import tasklists_plugin
 
-from .highlighting import code_box, highlighted, with_style
+from .highlighting import code_block, code_box, with_style
 from .mathematics import MAX_NESTING, Masked, escaped, line_starts, mask, typeset
 
 _MAX_OPEN_BRACKETS = 20
@@ -165,7 +165,9 @@ def _flatten_what_is_too_deep(state: StateCore) -> None:
             place = block[0].map
             if place and any(token.level >= MAX_NESTING - 1 for token in block):
                 content = "\n".join(lines[place[0] : place[1]]) + "\n"
-                block = [Token("code_block", "code", 0, content=content, map=place, block=True)]
+                shown = Token("code_block", "code", 0, content=content, map=place, block=True)
+                shown.meta["typed"] = True
+                block = [shown]
             kept += block
             block = []
     state.tokens = kept + block
@@ -261,10 +263,18 @@ def _checkbox(tokens: Sequence[Token], index: int, *_: Any) -> str:
 
 
 def _fence(tokens: Sequence[Token], index: int, options: Any, env: dict[str, Any]) -> str:
-    token = tokens[index]
-    masked: Masked = env["mathematics"]
-    code = masked.restored(token.content, str)
+    code, language = _code_and_language(tokens[index], env["mathematics"])
+    return code_block(code, language, highlight=env["highlight"])
+
+
+def _code_and_language(token: Token, masked: Masked) -> tuple[str, str]:
     words = token.info.split(maxsplit=1)
     language = masked.restored(words[0], str) if words else ""
-    coloured = highlighted(code, language) if env["highlight"] else None
-    return code_box(html.escape(code) if coloured is None else coloured, language)
+    return masked.restored(token.content, str), language
+
+
+def code_of(parsed: Parsed) -> Iterable[tuple[str, str]]:
+    """The code blocks, each with the language that it names, as they are shown."""
+    for token in parsed.tokens or ():
+        if token.type in ("fence", "code_block") and not token.meta.get("typed"):
+            yield _code_and_language(token, parsed.masked)
