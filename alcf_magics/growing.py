@@ -23,7 +23,9 @@ class Piece:
 class Growing:
     """A Markdown text while it grows, cut before blocks where nothing to come changes the past.
 
-    Only references and footnotes that are defined later change what was cut off before.
+    Only references and footnotes that are defined later change what was cut off before. What was
+    cut off gives the references it defines to what comes; from its first footnote on, a text is
+    not cut.
     """
 
     def __init__(self) -> None:
@@ -31,6 +33,7 @@ class Growing:
         self._finished: list[Piece] = []
         self._finished_length = 0
         self._last = ""
+        self._earlier: Parsed | None = None
         self._arrived: list[str] = []
         self._arrived_length = 0
         self._held = ""
@@ -85,7 +88,7 @@ class Growing:
         last = self._last + normalise(self._held)
         if self._drawn is None or self._drawn[0] != last:
             if parsed is None or parsed.text != last:
-                parsed = parse(last)
+                parsed = parse(last, self._earlier)
             self._drawn = (last, parsed.html(highlight=False))
         markdown = "".join([*(piece.markdown for piece in self._finished), last])
         body = "".join([*(piece.html for piece in self._finished), self._drawn[1]])
@@ -103,13 +106,14 @@ class Growing:
         if not self._arrived:
             return None
         pending = self._pending()
-        parsed = parse(pending)
+        parsed = parse(pending, self._earlier)
         cut = _safe_cut(parsed)
         if not cut:
             return parsed
         self._last = pending[cut:]
         finished = pending[:cut]
-        self._finished.append(Piece(finished, parse(finished).html(highlight=True)))
+        self._earlier = parse(finished, self._earlier)
+        self._finished.append(Piece(finished, self._earlier.html(highlight=True)))
         self._finished_length += cut
         return None
 

@@ -11,7 +11,7 @@ import functools
 import hashlib
 import html
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,11 +25,15 @@ from .highlighting import code_block, code_box, with_style
 from .mathematics import MAX_NESTING, Masked, escaped, line_starts, mask, typeset
 
 _MAX_OPEN_BRACKETS = 20
+_MAX_LOOKS = 100_000
+"""Characters that many open brackets may look at: enough for a hundred intervals `[0, 1)`."""
 _SHOWN_ADDRESS = 200
 
 _SAFE_LINK = re.compile(r"(?:https?://|mailto:)", re.I)
 #: Text in which no inline rule finds anything; most cells of a table are of this kind.
 _PLAIN = re.compile(r"[^\n\\`*_~\[\]!<>&^]*")
+_BRACKET = re.compile(r"\\.|[\[\]]", re.S)
+_CODE_SPAN = re.compile(r"(?<!`)(`+)(?!`)[^`]*\1(?!`)")
 _NEWLINE = re.compile(r"\r\n?")
 _SURROGATE_PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -81,13 +85,18 @@ class Parsed:
         return self.masked.restored(body, html.escape)
 
     def starts(self) -> Iterable[tuple[int, str]]:
-        """Offset of each top-level block, and the type of the one before it, in this text."""
+        """Offset of each top-level block, and the type of the one before it, in this text.
+
+        None behind the first block with a footnote: the notes of a text stand together at its end.
+        """
         if self.tokens is None:
             return
         starts = line_starts(self.masked.text)
         raw = None if self.masked.raw is None else dict(_top_level(self.masked.raw))
         raw_lines = line_starts(self.text) if raw is not None else []
         for line, before in _top_level(self.tokens):
+            if line > self.env.get("footnote_line", line):
+                return
             offset = self.masked.source_offset(starts[line])
             if raw is None:
                 yield offset, before
@@ -98,17 +107,36 @@ class Parsed:
                     yield offset, "list" if is_list else before
 
 
-def parse(text: str) -> Parsed:
-    """Parse a normalised text."""
+def parse(text: str, earlier: Parsed | None = None) -> Parsed:
+    """Parse a normalised text, which may use the references that an earlier part defines."""
     masked = mask(text)
     digest = hashlib.sha256(text.encode()).hexdigest()[:10]
     env: dict[str, Any] = {"docId": digest, "mathematics": masked}
+    if earlier is not None:
+        env["references"] = _references(earlier, masked)
     tokens: list[Token] | None
     try:
         tokens = _renderer().parse(masked.text, env)
     except RecursionError:
         tokens = None
     return Parsed(text, tokens, env, masked)
+
+
+def _references(earlier: Parsed, masked: Masked) -> dict[str, Any]:
+    """What is defined in and before an earlier part, its mathematics in words of this one."""
+    known: dict[str, Any] = earlier.env.get("references", {})
+    if not earlier.masked.pieces:
+        return dict(known)
+
+    def translated(value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        return earlier.masked.restored(value, masked.word_for)
+
+    return {
+        label: {name: translated(value) for name, value in reference.items()}
+        for label, reference in known.items()
+    }
 
 
 def _top_level(tokens: Sequence[Token]) -> Iterable[tuple[int, str]]:
@@ -134,6 +162,7 @@ def _renderer() -> MarkdownIt:
     renderer.validateLink = lambda url: True  # type: ignore[method-assign]
     renderer.core.ruler.after("block", "alcf_depth", _flatten_what_is_too_deep)
     renderer.core.ruler.at("inline", _inline)
+    renderer.core.ruler.after("inline", "alcf_footnotes", _footnotes)
     renderer.core.ruler.push("alcf_links", _unlinked)
     renderer.core.ruler.push("alcf_direction", _directions)
     rules: dict[str, Callable[..., str]] = {
@@ -184,15 +213,68 @@ def _inline(state: StateCore) -> None:
             state.md.inline.parse(token.content, state.md, state.env, token.children)
 
 
+def _footnotes(state: StateCore) -> None:
+    """Note where the first footnote is, and show the definitions that nothing refers to as text."""
+    footnotes = state.env.get("footnotes", {})
+    if not footnotes.get("refs") and not footnotes.get("list"):
+        return
+    line = 0
+    for token in state.tokens:
+        if token.level == 0 and token.nesting >= 0 and token.map is not None:
+            line = token.map[0]
+        if token.type == "footnote_reference_open" or any(
+            child.type == "footnote_ref" for child in token.children or ()
+        ):
+            state.env["footnote_line"] = line
+            break
+    defined = {
+        token.meta["label"]: index
+        for index, token in enumerate(state.tokens)
+        if token.type == "footnote_reference_open"
+    }
+    used = {index for label, index in defined.items() if footnotes["refs"][f":{label}"] >= 0}
+    state.tokens = list(_with_orphans_as_text(state.tokens, used))
+
+
+def _with_orphans_as_text(tokens: Sequence[Token], used: Container[int]) -> Iterable[Token]:
+    orphans: list[bool] = []
+    label = ""
+    for index, token in enumerate(tokens):
+        if token.type == "footnote_reference_open":
+            orphans.append(index not in used)
+            if orphans[-1]:
+                label = f"[^{token.meta['label']}]: "
+                if tokens[index + 1].type != "paragraph_open":
+                    yield from _paragraph(label, token.map)
+                    label = ""
+                continue
+        elif token.type == "footnote_reference_close":
+            if orphans.pop():
+                continue
+        elif label and token.type == "inline":
+            token.children = [Token("text", "", 0, content=label), *(token.children or ())]
+            label = ""
+        token.level -= sum(orphans)
+        yield token
+
+
+def _paragraph(content: str, place: list[int] | None) -> Iterable[Token]:
+    text = Token("text", "", 0, content=content)
+    yield Token("paragraph_open", "p", 1, map=place, block=True)
+    yield Token("inline", "", 0, content=content, children=[text], level=1, block=True)
+    yield Token("paragraph_close", "p", -1, block=True)
+
+
 def _many_open_brackets(content: str) -> bool:
     """Whether to leave a block unparsed: each open bracket costs a look at the rest of it."""
     if content.count("[") <= _MAX_OPEN_BRACKETS:
         return False
     depth = deepest = 0
-    for bracket in re.findall(r"[\[\]]", content):
-        depth = depth + 1 if bracket == "[" else max(depth - 1, 0)
-        deepest = max(deepest, depth)
-    return deepest > _MAX_OPEN_BRACKETS
+    for bracket in _BRACKET.findall(_CODE_SPAN.sub("", content)):
+        if len(bracket) == 1:
+            depth = depth + 1 if bracket == "[" else max(depth - 1, 0)
+            deepest = max(deepest, depth)
+    return deepest > _MAX_OPEN_BRACKETS and deepest * len(content) > _MAX_LOOKS
 
 
 def _unlinked(state: StateCore) -> None:
@@ -243,9 +325,10 @@ def _image(tokens: Sequence[Token], index: int, options: Any, env: dict[str, Any
 
 
 def _table_cell(tokens: Sequence[Token], index: int, *_: Any) -> str:
-    """JupyterLab would push words to the right: a cell without an alignment is put to the left."""
+    """JupyterLab would push words to the right: a cell without an alignment starts as its text."""
     token = tokens[index]
-    return f'<{token.tag} style="{token.attrs.get("style", "text-align:left")}">'
+    direction = f' dir="{token.attrs["dir"]}"' if "dir" in token.attrs else ""
+    return f'<{token.tag}{direction} style="{token.attrs.get("style", "text-align:start")}">'
 
 
 def _link_open(tokens: Sequence[Token], index: int, *_: Any) -> str:

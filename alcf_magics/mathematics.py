@@ -68,8 +68,8 @@ class Masked:
     """A text in which a word stands for each piece of mathematics."""
 
     text: str
+    key: str
     pieces: list[str] = field(default_factory=list)
-    key: str = ""
     shifts: list[tuple[int, int]] = field(default_factory=list)
     """Offsets after each piece: in the masked text, in the source."""
     undecided: int | None = None
@@ -90,6 +90,11 @@ class Masked:
         words = re.compile(f"{self.key}([0-9]{{1,6}})z")
         return words.sub(lambda match: self._piece(match, escape), body)
 
+    def word_for(self, piece: str) -> str:
+        """A word for a piece that stands elsewhere and is used in this text."""
+        self.pieces.append(piece)
+        return f"{self.key}{len(self.pieces) - 1}z"
+
     def _piece(self, word: re.Match[str], escape: Callable[[str], str]) -> str:
         number = int(word[1])
         return escape(self.pieces[number]) if number < len(self.pieces) else word.group()
@@ -97,14 +102,14 @@ class Masked:
 
 def mask(text: str) -> Masked:
     """The text with a word in place of each piece of mathematics."""
+    key = _key(text)
     if not _HAS_MATHEMATICS.search(text):
-        return Masked(text)
+        return Masked(text, key)
     try:
         raw: list[Token] = _blocks().parse(text)
     except RecursionError:
-        return Masked(text)
+        return Masked(text, key)
     scan = _Scan(text, raw)
-    key = _key(text)
     parts: list[str] = []
     pieces: list[str] = []
     shifts: list[tuple[int, int]] = []
@@ -117,7 +122,7 @@ def mask(text: str) -> Masked:
         shifts.append((length, end))
         pieces.append(scan.without_quote_marks(start, end))
     parts.append(text[position:])
-    return Masked("".join(parts), pieces, key, shifts, scan.undecided, raw)
+    return Masked("".join(parts), key, pieces, shifts, scan.undecided, raw)
 
 
 def _key(text: str) -> str:

@@ -10,17 +10,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from alcf_magics.growing import Growing, Piece
-from alcf_magics.markdown import normalise, to_html
+from alcf_magics.markdown import Parsed, normalise, to_html
 from alcf_magics.mathematics import MAX_MATHEMATICS
 
+FOOTNOTE = re.compile(r"(?<=fn)(ref)?-[0-9a-f]{10}-")
 COLOURED = re.compile(r'<span class="alcf-\w">([^<]*)</span>')
 STYLE = re.compile(r"<style>.*?</style>\n", re.S)
 DEFINITION = re.compile(r"\]:|\[\^|\^\[")
 
 
 def plain(html: str) -> str:
-    """Without the style element and the colours of code."""
-    return COLOURED.sub(r"\1", STYLE.sub("", html))
+    """Without the style element, the colours of code, and the text's mark in footnotes."""
+    return FOOTNOTE.sub(r"\1-", COLOURED.sub(r"\1", STYLE.sub("", html)))
 
 
 def check(text: str, cuts: list[int], minimum: int, *, each: bool = True) -> list[Piece]:
@@ -189,6 +190,47 @@ def test_pieces_of_anything_add_up(text: str, minimum: int) -> None:
     check(text, list(range(len(text))), minimum)
 
 
+DEFINED = "[a]: http://a.b\n[b c]: <mailto:$x$> '$y$ \"t'\n[d]: javascript:$z$\n\n"
+USES = st.sampled_from(
+    ["[a]", "[t][a]", "*[B  c]*", "[d]", "![i][a]", "[e]", "[a]: http://other\n", "x[^1] ", "^[i]"]
+)
+
+
+@FEW
+@given(st.lists(USES | LEAVES.filter(without_definitions), max_size=8).map("\n\n".join), CUTS)
+def test_pieces_know_the_references_before_them(text: str, cuts: list[int]) -> None:
+    """What earlier pieces define is a link in later ones, the first definition first."""
+    check(f"{DEFINED}Para.\n\n{text}", cuts, 1)
+
+
+@FEW
+@given(st.lists(USES | LEAVES.filter(without_definitions), max_size=8).map("\n\n".join), CUTS)
+def test_pieces_and_footnotes_add_up(text: str, cuts: list[int]) -> None:
+    """Notes defined before, and notes in the line, are numbered and stand as in the whole."""
+    check(f"Para.\n\n[^1]: note with [a]\n\n{text}\n\nx[^1]", cuts, 1)
+
+
+def test_a_reference_outlives_the_piece_that_defines_it() -> None:
+    """A definition that was cut off still makes links, mathematics in its address included."""
+    growing = Growing()
+    growing.add("[a]: http://x.y/$z$\n\nPara.\n\nsee")
+    assert growing.take(1) is not None
+    growing.add(" [a] now\n\nend")
+    piece = growing.take(1)
+    assert piece is not None
+    assert '<a href="http://x.y/$z$"' in piece.html
+
+
+def test_a_text_is_cut_before_its_first_footnote_only() -> None:
+    """What stands before a footnote is a piece; the rest waits for the notes at its end."""
+    growing = Growing()
+    growing.add("one\n\ntwo\n\nthree[^1]\n\n[^1]: note\n\nfour\n\nfive[^1]\n\nsix")
+    piece = growing.take(1)
+    assert piece is not None
+    assert piece.markdown == "one\n\ntwo\n\n"
+    assert growing.take(1) is None
+
+
 @FEW
 @given(NASTY | MARKDOWN | st.text(), CUTS)
 def test_the_markdown_of_the_pieces_is_the_text(text: str, cuts: list[int]) -> None:
@@ -353,10 +395,10 @@ def test_finished_parts_are_rendered_once(monkeypatch: pytest.MonkeyPatch) -> No
     parsed = 0
     original = module.parse
 
-    def counted(text: str) -> module.Parsed:
+    def counted(text: str, earlier: Parsed | None) -> Parsed:
         nonlocal parsed
         parsed += len(text)
-        return original(text)
+        return original(text, earlier)
 
     monkeypatch.setattr(module, "parse", counted)
     growing = Growing()

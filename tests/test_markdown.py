@@ -38,8 +38,8 @@ ATTRIBUTES = {
     "sup": {"class": "footnote-ref"},
     "hr": {"class": "footnotes-sep"},
     "ul": {"class": "contains-task-list"},
-    "td": {"style": "text-align:(?:left|right|center)"},
-    "th": {"style": "text-align:(?:left|right|center)"},
+    "td": {"style": "text-align:(?:left|right|center|start)"},
+    "th": {"style": "text-align:(?:left|right|center|start)"},
     **{
         tag: {}
         for tag in (
@@ -515,6 +515,25 @@ def test_footnotes_of_two_texts_do_not_meet() -> None:
     assert not ids[0] & ids[1]
 
 
+def test_a_footnote_that_nothing_refers_to_is_shown() -> None:
+    """A definition without a reference, or one of two, is text where it stands."""
+    assert safe("a\n\n[^1]: orphan *b*\n\nc") == (
+        "<p>a</p>\n<p>[^1]: orphan <em>b</em></p>\n<p>c</p>\n"
+    )
+    assert "<p>[^x]: </p>\n<ul>" in safe("[^x]:\n    - item\n    - other")
+    twice = safe("a[^1]\n\n[^1]: one\n\n[^1]: two")
+    assert "<p>[^1]: one</p>" in twice
+    assert twice.index("<section") < twice.index("two")
+    assert "deep" in safe("[^1]: [^2]: deep")
+    assert "<blockquote>\n<p>[^1]: in it</p>\n</blockquote>" in safe("> [^1]: in it\n\n[^2]: b")
+
+
+def test_many_intervals_leave_markdown_alone() -> None:
+    """Half-open intervals, and brackets in code, are not so many that nothing is parsed."""
+    for text in ["[0, 1) " * 60, "`[` " * 2000, r"\[ " * 2000]:
+        assert "<em>b</em>" in to_html(f"{text} *b*")
+
+
 def test_code_is_named_and_coloured() -> None:
     """Code names its language, has colours of the theme, and the style sheet comes once."""
     text = "```python\ndef f(): return '<b>'\n```\n"
@@ -561,6 +580,10 @@ def test_right_to_left() -> None:
     assert to_html("שלום") == '<p dir="auto">שלום</p>\n'
     assert '<li dir="auto">مرحبا</li>' in to_html("- مرحبا")
     assert "dir" not in to_html("漢字 🙂")
+    rendered = safe("| a | שלום |\n|---|--:|\n| مرحبا | b |")
+    assert '<th dir="auto" style="text-align:right">שלום' in rendered
+    assert '<td dir="auto" style="text-align:start">مرحبا' in rendered
+    assert '<td style="text-align:right">b' in rendered
 
 
 def test_line_ends_and_lone_surrogates() -> None:
