@@ -37,6 +37,7 @@ _ENVIRONMENTS = frozenset(
 )
 """Environments that MathJax knows."""
 
+_GUARDED = re.compile(r"\$`[^`$\n]+`\$")
 _MARK = re.compile(r"\\(?:(?P<env>begin|end)\{(?P<name>[A-Za-z]+\*?)\}|[^\n])|\$+|`+")
 _HAS_MATHEMATICS = re.compile(r"\$|\\[(\[b]")
 _BACKTICKS = re.compile("`+")
@@ -120,7 +121,7 @@ def mask(text: str) -> Masked:
         length += start - position + len(word)
         position = end
         shifts.append((length, end))
-        pieces.append(scan.without_quote_marks(start, end))
+        pieces.append(scan.piece(start, end))
     parts.append(text[position:])
     return Masked("".join(parts), key, pieces, shifts, scan.undecided, raw)
 
@@ -195,16 +196,21 @@ class _Scan:
             elif what == "\\(":
                 end = self._inline(start)
             elif what == "$":
-                end = self._dollar(number)
+                for formula in self._dollars(number):
+                    resume = formula[1]
+                    yield formula
+                continue
             elif mark["env"] == "begin" and mark["name"] in _ENVIRONMENTS:
                 end = self._environment(start)
             if end is not None:
                 resume = end
                 yield start, end
 
-    def without_quote_marks(self, start: int, end: int) -> str:
-        """The piece; if it stands in a quotation, without the marks that start its lines."""
+    def piece(self, start: int, end: int) -> str:
+        """The piece without backticks that guard it, or marks of a quotation in its lines."""
         piece = self._text[start:end]
+        if piece.startswith("$`"):
+            return f"${piece[2:-2]}$"
         if "\n" not in piece:
             return piece
         line = self._lines[bisect.bisect_right(self._lines, start) - 1]
@@ -283,10 +289,26 @@ class _Scan:
             return None
         return end + 2 if self._text[start + 2 : end].strip() else None
 
-    def _dollar(self, number: int) -> int | None:
-        """`$` opens before a non-space, closes after one and not before a digit."""
-        text = self._text
+    def _dollars(self, number: int) -> list[tuple[int, int]]:
+        """The formula that a `$` opens, and those that follow it with nothing in between."""
         start = self._marks[number].start()
+        if guarded := _GUARDED.match(self._text, start):
+            return [guarded.span()]
+        formulas: list[tuple[int, int]] = []
+        while (closing := self._closing_dollar(start, number)) is not None:
+            mark = self._marks[closing]
+            formulas.append((start, mark.start() + 1))
+            if mark.group() == "$":
+                return formulas
+            start, number = mark.start() + 1, closing
+        return []
+
+    def _closing_dollar(self, start: int, number: int) -> int | None:
+        """`$` opens before a non-space, closes after one and not before a digit.
+
+        `number` is that of the mark with the `$` at `start`; so is what is returned.
+        """
+        text = self._text
         following = text[start + 1 : start + 2]
         if not following or following.isspace() or following in _NOT_AFTER_DOLLAR:
             return None
@@ -298,11 +320,9 @@ class _Scan:
             if what[0] != "$":
                 continue
             end = mark.start()
-            if what != "$" or text[end - 1].isspace() or self._crosses_border(start, end):
+            if len(what) > 2 or text[end - 1].isspace() or self._crosses_border(start, end):
                 return None
-            if self._is_money(start + 1, end, end + 1):
-                return None
-            return end + 1
+            return None if self._is_money(start + 1, end, end + 1) else later
         return None
 
     def _is_money(self, start: int, end: int, after: int) -> bool:

@@ -418,6 +418,14 @@ def test_a_refused_formula_ends_where_it_ends() -> None:
     )
 
 
+def test_formulas_side_by_side_and_guarded_ones() -> None:
+    """Nothing has to stand between formulas; backticks around one are not typeset."""
+    assert mathematics("$x$$y$$z$ and $$d$$") == ["$x$", "$y$", "$z$", "$$d$$"]
+    assert mathematics("$a $$b$$ c$") == ["$$b$$"]
+    assert mathematics("$x$$ y") == []
+    assert mathematics("$`x_1 + *y*`$ and `$`x`$`") == ["$x_1 + *y*$"]
+
+
 def test_code_ends_no_formula() -> None:
     """A delimiter in a code span is code, also for a formula that is open."""
     assert mathematics(r"use \[ x `\]` y") == []
