@@ -111,6 +111,7 @@ class Growing:
         if not cut:
             return parsed
         self._last = pending[cut:]
+        self._drawn = None
         finished = pending[:cut]
         self._earlier = parse(finished, self._earlier)
         self._finished.append(Piece(finished, self._earlier.html(highlight=True)))

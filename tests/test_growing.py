@@ -221,6 +221,16 @@ def test_a_reference_outlives_the_piece_that_defines_it() -> None:
     assert '<a href="http://x.y/$z$"' in piece.html
 
 
+def test_a_tail_that_means_something_new_is_drawn_anew() -> None:
+    """The same words as an earlier tail become a link once they are defined."""
+    growing = Growing()
+    growing.add("[a]")
+    assert "<a " not in growing.tail().html
+    growing.add(": http://x.y\n\nPara.\n\n[a]")
+    assert growing.take(1) is not None
+    assert "<a " in growing.tail().html
+
+
 def test_a_text_is_cut_before_its_first_footnote_only() -> None:
     """What stands before a footnote is a piece; the rest waits for the notes at its end."""
     growing = Growing()
