@@ -8,15 +8,21 @@ from __future__ import annotations
 
 import functools
 import html
+import re
+import zlib
 from collections.abc import Sequence
 from typing import Any
 
 from .mathematics import escaped
 
-MAX_HIGHLIGHTED = 50_000
+MAX_HIGHLIGHTED = 30_000
 """Characters; longer code is shown without colours."""
 _MAX_HIGHLIGHTED_LINE = 500
 _MAX_OPENINGS = 50
+_BLANK = re.compile(r"\s{80}")
+_SHORT = 4_000
+_MAX_REPEATED = 20
+"""How often code may say the same, as zlib sees it; real programs stay below fifteen."""
 
 _BOX = (
     "background:var(--jp-cell-editor-background,rgba(128,128,128,.08));"
@@ -52,30 +58,44 @@ _COLOURS: dict[str, tuple[str, str]] = {
 """Class: the token type of Pygments that has it, and its style."""
 
 
-_LANGUAGES = frozenset(
+LANGUAGES = frozenset(
     [
         *("python", "py", "python3", "ipython", "pycon", "bash", "sh", "shell", "zsh", "console"),
         *("c", "cpp", "c++", "cuda", "cu", "fortran", "f90", "julia", "jl", "r", "matlab"),
         *("octave", "json", "yaml", "yml", "toml", "ini", "cfg", "html", "xml", "css", "sql"),
         *("javascript", "js", "typescript", "ts", "go", "golang", "rust", "rs", "ruby", "rb"),
-        *("perl", "php", "tex", "latex", "diff", "cmake", "make", "makefile", "docker"),
+        *("php", "tex", "latex", "diff", "cmake", "make", "makefile", "docker"),
         *("dockerfile", "haskell", "lua", "awk", "lisp", "scheme", "clojure", "nasm"),
     ]
 )
-"""Languages with colours. The model picks the language, and some lexers (Java's, C#'s) take
-minutes on what looks like nothing."""
+"""Languages with colours. The model picks the language, and some lexers (Java's, C#'s, Perl's)
+take minutes on what looks like nothing."""
 
-_OPENINGS = (("/*", "*/"), ("<!--", "-->"), ("[=[", "]=]"), ('R"', "\0"))
+_OPENINGS = (
+    *(("/*", "*/"), ("<!--", "-->"), ("[=[", "]=]"), ("[[", "]]"), ('r#"', '"#')),
+    *(("<?", "?>"), ("<script", "</script"), ("<style", "</style"), ('R"', "\0")),
+)
 """What some lexers look for the end of, each time anew."""
 
 
 def _may_hang(code: str) -> bool:
-    if max(map(len, code.split("\n"))) > _MAX_HIGHLIGHTED_LINE:
-        return True
-    return any(
-        code.count(opening, max(code.rfind(closing), 0)) > _MAX_OPENINGS
-        for opening, closing in _OPENINGS
+    """Whether a lexer may take more time than grows with the code."""
+    return (
+        max(map(len, code.split("\n"))) > _MAX_HIGHLIGHTED_LINE
+        or _BLANK.search(code) is not None
+        or any(
+            code.count(opening, max(code.rfind(closing), 0)) > _MAX_OPENINGS
+            for opening, closing in _OPENINGS
+        )
+        or _is_a_loop(code)
     )
+
+
+def _is_a_loop(code: str) -> bool:
+    """Whether the code says the same again and again, as models do that are stuck."""
+    if len(code) < _SHORT:
+        return False
+    return len(zlib.compress(code.encode(), 1)) * _MAX_REPEATED < len(code)
 
 
 def code_box(page: str, language: str) -> str:
@@ -94,7 +114,7 @@ def code_block(code: str, language: str, *, highlight: bool = True) -> str:
 
 def highlighted(code: str, language: str) -> str | None:
     """The code in coloured spans, or None if there is no telling how."""
-    if language.lower() not in _LANGUAGES or len(code) > MAX_HIGHLIGHTED:
+    if language.lower() not in LANGUAGES or len(code) > MAX_HIGHLIGHTED:
         return None
     if _may_hang(code):
         return None

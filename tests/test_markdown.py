@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import html
+import random
 import re
+import time
 from html.parser import HTMLParser
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from alcf_magics.highlighting import MAX_HIGHLIGHTED, style_sheet
+from alcf_magics.highlighting import LANGUAGES, MAX_HIGHLIGHTED, highlighted, style_sheet
 from alcf_magics.markdown import to_html
 from alcf_magics.mathematics import MAX_MATHEMATICS, mask
 
@@ -581,6 +583,53 @@ def test_code_that_lexers_hang_on_is_not_coloured() -> None:
     ]:
         assert "<span" not in to_html(f"```{language}\n{code}\n```")
     assert "<span" in to_html("```c\n" + "/* a */ int x;\n" * 100 + "```")
+
+
+HOSTILE = [
+    *("\n", " \n", "\t", "\t\n", " ", "'", '"', "`", "(", "[", "{", "<", "m{", "\\", "1", "a"),
+    *("/*", "<!--", "#", '"""', "--[[", "[[", 'r#"', "<?", "<script>", "<<A\n", "=", "-", "$("),
+]
+
+
+def seconds(code: str, language: str) -> float:
+    begun = time.process_time()
+    highlighted(code, language)
+    return time.process_time() - begun
+
+
+def in_lines(unit: str, length: int) -> str:
+    """The unit again and again, in lines of a usual length."""
+    per_line = 200 // len(unit) if "\n" not in unit else length
+    text = unit * (length // len(unit) + 1)
+    step = per_line * len(unit)
+    return "\n".join(text[start : start + step] for start in range(0, length, step))[:length]
+
+
+@pytest.mark.parametrize("language", sorted(LANGUAGES))
+def test_the_time_of_colours_grows_with_the_code(language: str) -> None:
+    """No language takes long over what a model repeats that is stuck, nor over a mix of it."""
+    shuffle = random.Random(0).choice
+    mix = "".join(shuffle(HOSTILE) + shuffle("ab1 \n") for _ in range(10_000))
+    loops = [in_lines(form, 20_000) for unit in HOSTILE for form in (unit, f"{unit}\n")]
+    for code in [*loops, mix[:20_000]]:
+        taken = seconds(code, language)
+        assert taken < 0.5 or taken < 8 * seconds(code[:5_000], language), code[:9]
+    for code in loops[1::2]:
+        assert seconds(code[:3_900], language) < 0.5, code[:9]
+
+
+@pytest.mark.parametrize("blank", ["\n", " \n", " ", "\t", "\r\n"])
+def test_code_that_is_blank_for_long_is_not_coloured(blank: str) -> None:
+    """A model that is stuck in white space costs nothing: some lexers took its cube."""
+    assert "<span" not in to_html("```c\nint x;\n" + blank * 10_000 + "int y;\n```")
+    assert "<span" in to_html("```c\nint x;\n" + blank * 20 + "int y;\n```")
+
+
+def test_code_that_repeats_itself_is_not_coloured() -> None:
+    """The same line hundreds of times has no colours; a usual program has."""
+    assert "<span" not in to_html("```c\n" + "int x = f(1);\n" * 1000 + "```")
+    program = "".join(f"double value_{n} = f({n * n});\n" for n in range(600))
+    assert "<span" in to_html(f"```c\n{program}```")
 
 
 def test_right_to_left() -> None:
