@@ -37,6 +37,7 @@ _ENVIRONMENTS = frozenset(
 )
 """Environments that MathJax knows."""
 
+_WORD = re.compile(r"(?P<key>alcfm[0-9a-f]{32}x)(?P<number>[0-9]{1,6})z")
 _GUARDED = re.compile(r"\$`[^`$\n]+`\$")
 _MARK = re.compile(r"\\(?:(?P<env>begin|end)\{(?P<name>[A-Za-z]+\*?)\}|[^\n])|\$+|`+")
 _HAS_MATHEMATICS = re.compile(r"\$|\\[(\[b]")
@@ -44,11 +45,12 @@ _BACKTICKS = re.compile("`+")
 _TEX_SIGN = re.compile(r"[\\^_={}<>+*|]")
 _PROSE = re.compile(r"[^\W\d_]{2,}")
 _PROSE_WORDS = re.compile(r"\b[^\W\d_]{3,}+\W++[^\W\d_]{3}")
-_NOT_AFTER_DOLLAR = frozenset("),.:;!?'\"")
-_NAME_START = re.compile(r"[A-Za-z_({]")
+_NOT_AFTER_DOLLAR = frozenset("),.:;!?/'\"")
+_NAME_START = re.compile(r"[A-Za-z_]")
 _ENDS_BEFORE_NAME = re.compile(r"[0-9A-Za-z)\]}']\Z")
 _AMOUNTS = re.compile(r"[0-9][0-9.,]*[kKmMbB]?\s*\|(?:.*\|)?\s*[0-9][0-9.,]*[kKmMbB]?", re.S)
 _AMOUNT_BEFORE = re.compile(r"[0-9][kKmMbB]?\Z")
+_TEX_CODE = re.compile(r"[\\^]")
 _TEX = re.compile(r"[\\^_{}]")
 _QUOTE_PREFIX = re.compile(r"[ ]{0,3}(?:>[ ]?)+")
 
@@ -88,8 +90,7 @@ class Masked:
     def restored(self, body: str, escape: Callable[[str], str]) -> str:
         if not self.pieces:
             return body
-        words = re.compile(f"{self.key}([0-9]{{1,6}})z")
-        return words.sub(lambda match: self._piece(match, escape), body)
+        return _WORD.sub(lambda word: self._piece(word, escape), body)
 
     def word_for(self, piece: str) -> str:
         """A word for a piece that stands elsewhere and is used in this text."""
@@ -97,8 +98,10 @@ class Masked:
         return f"{self.key}{len(self.pieces) - 1}z"
 
     def _piece(self, word: re.Match[str], escape: Callable[[str], str]) -> str:
-        number = int(word[1])
-        return escape(self.pieces[number]) if number < len(self.pieces) else word.group()
+        number = int(word["number"])
+        if word["key"] != self.key or number >= len(self.pieces):
+            return word.group()
+        return escape(self.pieces[number])
 
 
 def mask(text: str) -> Masked:
@@ -322,18 +325,23 @@ class _Scan:
             end = mark.start()
             if len(what) > 2 or text[end - 1].isspace() or self._crosses_border(start, end):
                 return None
-            return None if self._is_money(start + 1, end, end + 1) else later
+            content = text[start + 1 : end]
+            if (
+                self._is_money(start + 1, end, end + 1)
+                or _ends_like_a_variable(content, text[end + 1 : end + 2])
+                or ("\\" not in content and (_is_unbalanced(content) or _has_bold(content)))
+            ):
+                return None
+            return later
         return None
 
     def _is_money(self, start: int, end: int, after: int) -> bool:
-        """Whether dollars around a content are for money, or for variables of a shell."""
+        """Whether dollars around a content are those of prices."""
         text = self._text
         content = text[start:end]
         if text[after : after + 1].isdigit() and (after == end + 1 or content[0].isdigit()):
             return True
-        if _reads_as_amount(content) or _ends_like_a_variable(content, text[after : after + 1]):
-            return True
-        if "\\" not in content and (_is_unbalanced(content) or _has_bold(content)):
+        if _reads_as_amount(content):
             return True
         before = text[max(start - 3, 0) : start - 1]
         if _AMOUNT_BEFORE.search(before) and _AMOUNT_BEFORE.search(content):
@@ -373,10 +381,12 @@ def _reads_as_amount(content: str) -> bool:
 
 def _ends_like_a_variable(content: str, following: str) -> bool:
     """`$HOME/bin:$PATH`, `$A$B`, but not the `$n$th`."""
-    if not _NAME_START.match(following):
+    if _TEX_CODE.search(content):
         return False
-    return not _ENDS_BEFORE_NAME.search(content) or (
-        "\\" not in content and _PROSE.search(content) is not None
+    if following in ("(", "{"):
+        return content[-1] in ":/@"
+    return _NAME_START.match(following) is not None and (
+        not _ENDS_BEFORE_NAME.search(content) or _PROSE.search(content) is not None
     )
 
 
