@@ -72,7 +72,7 @@ LANGUAGES = frozenset(
 take minutes on what looks like nothing."""
 
 _OPENINGS = (
-    *(("/*", "*/"), ("<!--", "-->"), ("[=[", "]=]"), ("[[", "]]"), ('r#"', '"#')),
+    *(("/*", "*/"), ("<!--", "-->"), ("[=", "]="), ("[[", "]]"), ('r#"', '"#')),
     *(("<?", "?>"), ("<script", "</script"), ("<style", "</style"), ('R"', "\0")),
 )
 """What some lexers look for the end of, each time anew."""
