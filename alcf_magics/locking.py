@@ -22,6 +22,8 @@ import filelock
 WAIT_SECONDS = 30.0
 #: A marker file of this age, in seconds by the file server's clock, belongs to nobody.
 STALE_SECONDS = 60.0
+#: Seconds between two looks at the age of a marker that is waited for: each writes a file.
+LOOK_SECONDS = 5.0
 #: Seconds of waiting after which the reader is told.
 TELL_SECONDS = 1.0
 POLL_SECONDS = 0.05
@@ -46,7 +48,7 @@ def hold(path: Path, tell: Callable[[str], None] = lambda line: None) -> Iterato
 def _enter(stack: contextlib.ExitStack, path: Path, tell: Callable[[str], None]) -> bool:
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return _acquire(stack, _native(path.with_suffix(".lock")), tell)
+        return _acquire(stack, _native(path.with_suffix(".lock")), tell, lambda: None)
     except NotImplementedError:  # older filelock, for ENOSYS
         pass
     except OSError as error:
@@ -54,8 +56,8 @@ def _enter(stack: contextlib.ExitStack, path: Path, tell: Callable[[str], None])
             return False
     marker = path.with_suffix(".lock-marker")
     with contextlib.suppress(OSError):
-        _break_stale(marker)
-        return _acquire(stack, filelock.SoftFileLock(marker, mode=0o600), tell)
+        lock = filelock.SoftFileLock(marker, mode=0o600)
+        return _acquire(stack, lock, tell, lambda: _break_stale(marker))
     return False
 
 
@@ -68,12 +70,21 @@ def _native(path: Path) -> filelock.BaseFileLock:
 
 
 def _acquire(
-    stack: contextlib.ExitStack, lock: filelock.BaseFileLock, tell: Callable[[str], None]
+    stack: contextlib.ExitStack,
+    lock: filelock.BaseFileLock,
+    tell: Callable[[str], None],
+    break_stale: Callable[[], None],
 ) -> bool:
+    """Wait for a lock, as long as a wait may be; `break_stale` is called now and then."""
     begun = time.monotonic()
+    next_look = begun
     told = False
     try:
         while time.monotonic() - begun < WAIT_SECONDS:
+            if time.monotonic() >= next_look:
+                next_look += LOOK_SECONDS
+                with contextlib.suppress(FileNotFoundError):  # another kernel was faster
+                    break_stale()
             try:
                 lock.acquire(blocking=False)
             except filelock.Timeout:
@@ -101,16 +112,21 @@ def _break_stale(marker: Path) -> None:
     It is moved aside first: of several kernels that find it stale, one moves it, and what proves
     to be fresh is put back.
     """
-    if _age(marker) < STALE_SECONDS:
+    if not _is_stale(marker):
         return
     aside = marker.with_name(f"{marker.name}.{os.getpid()}-{time.monotonic_ns()}")
     marker.rename(aside)
     try:
-        if _age(aside) < STALE_SECONDS:
+        if not _is_stale(aside):
             with contextlib.suppress(FileExistsError):
                 os.link(aside, marker)
     finally:
         aside.unlink()
+
+
+def _is_stale(marker: Path) -> bool:
+    """Too old, or of a future so far that a clock which is off does not explain it."""
+    return abs(_age(marker)) >= STALE_SECONDS
 
 
 def _age(marker: Path) -> float:

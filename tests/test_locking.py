@@ -117,6 +117,36 @@ def test_a_marker_of_another_node_goes_stale(
     assert [p.name for p in tmp_path.iterdir() if "marker" in p.name] == []
 
 
+def test_a_marker_that_goes_stale_while_it_is_waited_for_is_broken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its age is looked at again and again, not only when the wait begins."""
+    broken_flock(monkeypatch, errno.ENOSYS)
+    monkeypatch.setattr(locking, "WAIT_SECONDS", 5.0)
+    monkeypatch.setattr(locking, "LOOK_SECONDS", 0.1)
+    marker = (tmp_path / "t.json").with_suffix(".lock-marker")
+    marker.write_text("4242\nanother-node\n")
+    nearly = time.time() - locking.STALE_SECONDS + 0.5
+    os.utime(marker, (nearly, nearly))
+    with hold(tmp_path / "t.json") as held:
+        assert held
+        assert time.time() >= nearly + locking.STALE_SECONDS
+
+
+@pytest.mark.parametrize(("ahead", "broken"), [(7200, True), (20, False)])
+def test_a_marker_of_the_far_future_is_stale(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ahead: int, broken: bool
+) -> None:
+    """A clock that is off by seconds is believed; a marker of in two hours would never age."""
+    broken_flock(monkeypatch, errno.ENOSYS)
+    monkeypatch.setattr(locking, "WAIT_SECONDS", 0.2)
+    marker = (tmp_path / "t.json").with_suffix(".lock-marker")
+    marker.write_text("4242\nanother-node\n")
+    os.utime(marker, (time.time() + ahead,) * 2)
+    with hold(tmp_path / "t.json") as held:
+        assert held == broken
+
+
 def test_a_fresh_marker_that_was_moved_aside_is_put_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
