@@ -222,3 +222,68 @@ def test_an_error_of_the_login_holds_no_secret_in_its_chain(home: Path) -> None:
         for secret in ("the-code", pending.verifier.reveal()):
             assert secret not in repr(error) + str(error) + repr(vars(error))
         error = error.__cause__ or error.__context__
+
+
+#: Every place in which IPython remembers inputs, as one text.
+REMEMBERED = """
+import linecache
+shell = get_ipython()
+info = shell.last_execution_result.info
+names = {n: [space.get(n) for space in (shell.user_ns, shell.user_ns_hidden)]
+         for n in (*shell.user_ns, *shell.user_ns_hidden) if n.startswith("_i")}
+manager = {n: v for n, v in vars(shell.history_manager).items()}
+cells = {n: linecache.cache.get(n) for n in shell.compile._filename_map}
+print(info.raw_cell, getattr(info, "transformed_cell", ""), In, names, manager, cells)
+print(list(shell.history_manager.get_range(raw=True)))
+print(len(shell.events.callbacks["post_run_cell"]))
+"""
+
+
+@pytest.mark.parametrize(
+    "cell",
+    ["%alcf_login {}", "x = 1\n%alcf_login {}", "get_ipython().run_line_magic('alcf_login', '{}')"],
+)
+def test_a_typed_code_is_remembered_nowhere(home: Path, sandbox: Sandbox, cell: str) -> None:
+    """In the very next cell, and in the bytes of the database, there is no code any more."""
+    env = {**sandbox.environment, "IPYTHONDIR": str(home / "ipython")}
+    with Kernel(env=env, home=home) as kernel:
+        kernel.run("%load_ext alcf_magics")
+        callbacks = kernel.run(REMEMBERED).text.split()[-1]
+        code = sandbox.approve(link(kernel.run("%alcf_login")))
+        assert "Logged in" in kernel.run(cell.format(code)).text
+        remembered = kernel.run(REMEMBERED)
+        assert remembered.status == "ok"
+        assert code not in remembered.text
+        assert "%alcf_login …" in remembered.text
+        assert remembered.text.split()[-1] == callbacks
+        kernel.run("1")
+        files = [path.read_bytes() for path in (home / "ipython").rglob("*") if path.is_file()]
+    assert files
+    assert not [text for text in files if code.encode() in text]
+    assert "%load_ext" in history(home)
+
+
+def test_a_word_that_is_typed_for_a_code_takes_nothing_else_along(
+    home: Path, sandbox: Sandbox
+) -> None:
+    """Other inputs with that word, and real files, stay as they are."""
+    module = home / "mine.py"
+    module.write_text("# alcf_login status\ndef fail():\n    raise KeyError('status')\n")
+    env = {**sandbox.environment, "IPYTHONDIR": str(home / "ipython")}
+    with Kernel(env=env, home=home) as kernel:
+        kernel.run("%load_ext alcf_magics")
+        kernel.run("status = 'status of the run'")
+        kernel.run(f"import sys; sys.path.insert(0, {str(home)!r}); import mine")
+        kernel.run("_important = '%alcf_login status'")
+        assert "KeyError" in str(kernel.run("mine.fail()").error_text)
+        kernel.run("%alcf_login")
+        assert kernel.run("%alcf_login status").ename == "LoginFailed"
+        remembered = kernel.run(REMEMBERED).text
+        assert "status of the run" in remembered
+        assert kernel.value("_important") == "'%alcf_login status'"
+        line = kernel.run("import linecache; print(linecache.getline(mine.__file__, 3))").text
+        assert "raise KeyError('status')" in line
+        kernel.run("1")
+    stored = history(home)
+    assert "status of the run" in stored
+    assert "%alcf_login status" not in stored
