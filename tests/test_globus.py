@@ -11,7 +11,7 @@ import pytest
 import respx
 
 from alcf_magics.errors import GatewayUnreachable, LoginExpired, LoginFailed
-from alcf_magics.globus import GlobusAuth, begin_login, read_code
+from alcf_magics.globus import INVALID_GRANT, GlobusAuth, begin_login, read_code
 from alcf_magics.grants import Grant, Secret, gateway_grant
 from alcf_magics.settings import CLIENT_ID, GATEWAY_RESOURCE_SERVER, GATEWAY_SCOPE, Settings
 
@@ -94,6 +94,9 @@ def test_domains_replace_the_policy_and_a_fresh_login_is_asked_for() -> None:
         "?code=AbC-123_x&state=S",
         "https://auth.globus.org/v2/web/auth-code?code=AbC-123_x&state=S",
         "https://auth.globus.org/v2/web/auth-code?state=S&code=AbC-123_x#top",
+        "https://auth.globus.org/v2/web/auth-code#code=AbC-123_x&state=S",
+        "auth.globus.org/v2/web/auth-code?code=AbC-123_x&state=S",
+        "code=AbC-123_x&state=S#top",
     ],
 )
 def test_a_code_is_read_from_whatever_was_pasted(typed: str) -> None:
@@ -107,6 +110,13 @@ def test_a_code_is_read_from_whatever_was_pasted(typed: str) -> None:
         ("", "no code"),
         ("  ", "no code"),
         ("https://x/?code=A&state=other", "another login"),
+        ("https://x/?code=A&state=", "another login"),
+        ("https://x/?code=A", "another login"),
+        ("https://x/?code=A&state=S&state=other", "another login"),
+        ("https://x/#code=A&state=other", "another login"),
+        ("x.org/y?code=A", "another login"),
+        ("code=A&state=", "another login"),
+        ("https://[x/?code=A B&state=S", "not a code"),
         ("two words", "not a code"),
         ("https://auth.globus.org/?error=access_denied", "not a code"),
         ("code=", "not a code"),
@@ -156,9 +166,87 @@ def test_a_wrong_code_says_what_to_do() -> None:
         GlobusAuth(AUTH).exchange(begin_login(Settings(), 0.0), Secret("c"))
 
 
+PORTAL = "<html>Welcome to the guest network</html>"
+
+
+@pytest.mark.parametrize(
+    ("status", "text"), [(200, PORTAL), (200, "[1]"), (302, ""), (429, PORTAL), (503, PORTAL)]
+)
+@respx.mock
+def test_what_globus_never_said_leaves_the_code_good(status: int, text: str) -> None:
+    """A captive portal, a busy server: the same code may be tried again, and the line says so."""
+    respx.post(f"{AUTH}/v2/oauth2/token").respond(status, text=text)
+    with pytest.raises(GatewayUnreachable, match="same code"):
+        GlobusAuth(AUTH).exchange(begin_login(Settings(), 0.0), Secret("c"))
+    with pytest.raises(GatewayUnreachable):
+        GlobusAuth(AUTH).refresh(grant())
+
+
+@respx.mock
+def test_an_answer_that_is_no_json_is_called_so() -> None:
+    """A page in place of a token is told as what it probably is."""
+    respx.post(f"{AUTH}/v2/oauth2/token").respond(200, text=PORTAL)
+    with pytest.raises(GatewayUnreachable, match=r"no JSON \(a login page of the network"):
+        GlobusAuth(AUTH).exchange(begin_login(Settings(), 0.0), Secret("c"))
+    with pytest.raises(GatewayUnreachable, match=r"no JSON \(a login page of the network"):
+        GlobusAuth(AUTH).refresh(grant())
+
+
+@pytest.mark.parametrize("status", [400, 401, 403])
+@pytest.mark.parametrize("error", ["invalid_client", "unauthorized_client", "invalid_scope"])
+@respx.mock
+def test_a_refresh_that_oauth_refuses_needs_a_login(status: int, error: str) -> None:
+    """Trying again would be refused again: the next step is a login."""
+    respx.post(f"{AUTH}/v2/oauth2/token").respond(status, json={"error": error})
+    with pytest.raises(LoginExpired, match=rf"{error}.*%alcf_login") as caught:
+        GlobusAuth(AUTH).refresh(grant())
+    assert caught.value.detail != INVALID_GRANT
+
+
+@respx.mock
+def test_a_busy_globus_may_refresh_later() -> None:
+    """A rate limit in OAuth's own form is no end of the login."""
+    respx.post(f"{AUTH}/v2/oauth2/token").respond(429, json={"error": "too_many_requests"})
+    with pytest.raises(GatewayUnreachable):
+        GlobusAuth(AUTH).refresh(grant())
+
+
+@respx.mock
+def test_what_was_sent_is_not_echoed() -> None:
+    """A description that repeats the code, the verifier or the token is shown without them."""
+    pending = begin_login(Settings(), 0.0)
+    verifier = pending.verifier.reveal()
+    echo = {"error": "invalid_grant", "error_description": f"code a+b= ({verifier}) a%2Bb%3D bad"}
+    respx.post(f"{AUTH}/v2/oauth2/token").respond(400, json=echo)
+    with pytest.raises(LoginFailed, match="bad") as caught:
+        GlobusAuth(AUTH).exchange(pending, Secret("a+b="))
+    shown = str(caught.value) + caught.value.detail
+    assert not any(text in shown for text in (verifier, verifier[:20], "a+b=", "a%2Bb%3D"))
+    echo = {"error": "invalid_client", "error_description": "x" * 115 + "old-refresh"}
+    respx.post(f"{AUTH}/v2/oauth2/token").respond(400, json=echo)
+    with pytest.raises(LoginExpired) as expired:
+        GlobusAuth(AUTH).refresh(grant())
+    assert "old-" not in str(expired.value) + expired.value.detail
+
+
+def test_a_login_that_was_begun_follows_the_settings() -> None:
+    """Another session policy makes another address, for the same state and verifier."""
+    pending = begin_login(Settings(), 5.0, fresh=True)
+    new = pending.renewed(Settings(session_policies="", session_domains="anl.gov"))
+    query = parse_qs(urlsplit(new.authorize_url).query)
+    old = parse_qs(urlsplit(pending.authorize_url).query)
+    assert query["session_required_single_domain"] == ["anl.gov"]
+    assert "session_required_policies" not in query
+    assert query["prompt"] == ["login"]
+    for name in ("state", "code_challenge", "redirect_uri"):
+        assert query[name] == old[name]
+    assert (new.state, new.verifier, new.begun_at) == (pending.state, pending.verifier, 5.0)
+    assert pending.renewed(Settings()) == pending
+
+
 @respx.mock
 def test_a_refresh_without_a_new_refresh_token_keeps_the_old_one() -> None:
-    """Globus need not repeat the refresh token; who it is stays known, too."""
+    """Globus need not repeat refresh token and scope; who it is stays known, too."""
     respx.post(f"{AUTH}/v2/oauth2/token").respond(
         json={
             "access_token": "new-token",
@@ -170,6 +258,7 @@ def test_a_refresh_without_a_new_refresh_token_keeps_the_old_one() -> None:
     new = GlobusAuth(AUTH, clock=lambda: 50.0).refresh(grant(username="alice@anl.gov"))
     assert new.access_token.reveal() == "new-token"
     assert new.refresh_token == Secret("old-refresh")
+    assert new.scope == GATEWAY_SCOPE
     assert (new.identity_id, new.username, new.expires_at_seconds) == (
         "alice-id",
         "alice@anl.gov",
@@ -182,8 +271,9 @@ def test_a_refresh_without_a_new_refresh_token_keeps_the_old_one() -> None:
 def test_a_spent_refresh_token_is_told_by_the_body(status: int) -> None:
     """invalid_grant means a new login, whatever the status; other refusals do not."""
     respx.post(f"{AUTH}/v2/oauth2/token").respond(status, json={"error": "invalid_grant"})
-    with pytest.raises(LoginExpired, match="%alcf_login"):
+    with pytest.raises(LoginExpired, match="%alcf_login") as caught:
         GlobusAuth(AUTH).refresh(grant())
+    assert caught.value.detail == INVALID_GRANT
     respx.post(f"{AUTH}/v2/oauth2/token").respond(status, text="<html>busy</html>")
     with pytest.raises(GatewayUnreachable):
         GlobusAuth(AUTH).refresh(grant())
