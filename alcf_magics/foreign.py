@@ -7,14 +7,12 @@ that minted them, never used. Only for the production gateway.
 
 from __future__ import annotations
 
-import contextlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from .grants import Grant
 from .settings import CLIENT_ID, GATEWAY_RESOURCE_SERVER
-from .token_file import apps_directory, parse
+from .token_file import apps_directory, grants_in
 
 
 @dataclass(frozen=True)
@@ -37,9 +35,8 @@ def valid_grants(now: float) -> Mapping[str, Grant]:
     found: dict[str, Grant] = {}
     for tool in TOOLS:
         path = apps_directory() / tool.client_id / tool.app / "tokens.json"
-        with contextlib.suppress(OSError, ValueError):
-            grant = parse(json.loads(path.read_bytes())).get(GATEWAY_RESOURCE_SERVER)
-            # No margin: it cannot be renewed here, so it is good until it is not.
-            if grant is not None and grant.fresh(now, margin=0):
-                found[tool.name] = grant
+        grant = grants_in(path).get(GATEWAY_RESOURCE_SERVER)
+        # No margin: it cannot be renewed here, so it is good until it is not.
+        if grant is not None and grant.fresh(now, margin=0):
+            found[tool.name] = grant
     return found

@@ -8,19 +8,19 @@ the grants, under the hash of its refresh token.
 from __future__ import annotations
 
 import contextlib
+import enum
 import hashlib
-import json
 import os
 import stat
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterator, Mapping, Set
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from .grants import Grant, Secret
+from .grants import Grant, Hidden, HiddenBytes, Secret, dumped, moment, parsed, token_in
 from .settings import CLIENT_ID, PRODUCTION_GLOBUS_AUTH
 
 FORMAT_VERSION = "2.0"
@@ -35,14 +35,53 @@ RETRIES = (0.02, 0.1)
 LEFTOVER_SECONDS = 3600.0
 
 _FIELDS = frozenset(field.name for field in fields(Grant)) - {"extra"}
+#: Fields of a grant that are a text, or are not there.
+_TEXTS = ("identity_id", "scope", "token_type", "auth_server", "username")
+#: What a file that holds nothing but our grants has at its top.
+_OUR_KEYS = frozenset({"globus-sdk.version", "format_version", "data", MINTED_BY})
+
+#: Tells whether a file has changed: when it was written, its length, its inode; `()` for no file.
+Signature = tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class Saved:
-    """Whether grants were written, and if not, why (one line for the reader)."""
+    """Whether the file was changed, and if not, why (one line for the reader).
+
+    Not written and no reason: there was nothing to change.
+    """
 
     written: bool
     reason: str = ""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The grants that a file held, and its signature then: None if it could not be read."""
+
+    grants: Mapping[str, Grant]
+    signature: Signature | None
+
+
+class State(enum.Enum):
+    """What reading a token file found."""
+
+    MISSING = enum.auto()
+    UNDERSTOOD = enum.auto()
+    #: It was read, and is no token file: it may be kept under another name.
+    BROKEN = enum.auto()
+    #: Nobody knows what it holds: it must stay as it is.
+    UNREADABLE = enum.auto()
+
+
+@dataclass(frozen=True)
+class _Found:
+    """One reading of a token file. `digest` is of the bytes that were judged."""
+
+    state: State
+    content: Hidden = field(default_factory=Hidden)
+    reason: str = ""
+    digest: str = ""
 
 
 def apps_directory() -> Path:
@@ -81,7 +120,28 @@ class TokenFile:
 
     def load(self) -> dict[str, Grant]:
         """The grants in the file; none where it is missing, refused or cannot be understood."""
-        return _grants(self._read())
+        return _grants(self._read().content)
+
+    def signature(self) -> Signature:
+        """Cheap to ask, and another one once the file has changed."""
+        try:
+            status = self.path.lstat()
+        except OSError:
+            return ()
+        return (status.st_mtime_ns, status.st_size, status.st_ino)
+
+    def snapshot(self) -> Snapshot:
+        """The grants in the file, with its signature from before they were read."""
+        signature = self.signature()
+        found = self._read()
+        known = found.state in (State.MISSING, State.UNDERSTOOD)
+        return Snapshot(_grants(found.content), signature if known else None)
+
+    def notice(self, line: str) -> None:
+        """Tell the reader something about the file, once."""
+        if line not in self._told:
+            self._told.add(line)
+            self._tell(line)
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -101,56 +161,56 @@ class TokenFile:
             finally:
                 self._depth -= 1
 
-    def save(self, grants: tuple[Grant, ...]) -> Saved:
-        """Merge grants into the file.
+    def save(self, grants: tuple[Grant, ...], *, login: bool = True) -> Saved:
+        """Merge grants into the file: what a login brought or, without `login`, a refresh.
 
         Grants of another auth server stay as they are, except that a production login, which
-        is what the file is for, replaces those of a sandbox.
+        is what the file is for, replaces those of a sandbox. A login of another person takes
+        the place of the stored person's; what is not known to be anybody's stays.
         """
         with self.locked():
-            if refusal := self._refusal():
-                return Saved(False, refusal)
-            content = self._read()
-            stored = _grants(content)
+            found = self._read()
+            if found.state is State.UNREADABLE:
+                return Saved(False, found.reason)
+            stored = _grants(found.content)
             servers = {grant.auth_server for grant in grants}
-            foreign = {grant.auth_server for grant in stored.values()} - servers
+            foreign = {name: g for name, g in stored.items() if g.auth_server not in servers}
             # A leftover of a sandbox must not keep a real login out.
             if foreign and PRODUCTION_GLOBUS_AUTH not in servers:
+                named = ", ".join(sorted({grant.auth_server for grant in foreign.values()}))
                 return Saved(
-                    False,
-                    f"a login of {', '.join(sorted(foreign))} is stored, and stays until "
-                    "%alcf_logout --all",
+                    False, f"a login of {named} is stored, and stays until %alcf_logout --all"
                 )
-            identities = {grant.identity_id for grant in grants}
-            kept = {
-                # Two identities in one file break the SDK: a login replaces the other person's.
-                name: entry
-                for name, entry in _entries(content).items()
-                if not isinstance(entry, dict) or entry.get("identity_id") in identities
-            }
-            entries = kept | {
-                grant.resource_server: _entry(grant, kept.get(grant.resource_server))
-                for grant in grants
-            }
-            return self._write(_with_entries(content, entries))
+            entries = _entries(found.content)
+            if login:
+                entries = _without(entries, foreign.keys() | _others_entries(entries, grants))
+            for grant in grants:
+                entries[grant.resource_server] = _entry(grant, entries.get(grant.resource_server))
+            if reason := self._set_aside(found):
+                return Saved(False, reason)
+            return self._write(_with_entries(found.content, entries))
 
-    def remove(self, auth_server: str | None) -> bool:
-        """Take out every grant that `auth_server` minted (None: any); true if there was one."""
+    def remove(self, auth_server: str | None) -> Saved:
+        """Take out every grant that `auth_server` minted (None: any). Never raises."""
         with self.locked():
-            content = self._read()
+            found = self._read()
+            if found.reason:
+                return Saved(False, found.reason)
             gone = {
                 name
-                for name, grant in _grants(content).items()
+                for name, grant in _grants(found.content).items()
                 if auth_server in (None, grant.auth_server)
             }
             if not gone:
-                return False
-            entries = {name: entry for name, entry in _entries(content).items() if name not in gone}
-            if not entries and len(content.get("data", {})) <= 1:
-                with contextlib.suppress(FileNotFoundError):
-                    self.path.unlink()
-                return True
-            return self._write(_with_entries(content, entries)).written
+                return Saved(False)
+            entries = _without(_entries(found.content), gone)
+            if entries or not _is_ours_alone(found.content):
+                return self._write(_with_entries(found.content, entries))
+            try:
+                self.path.unlink(missing_ok=True)
+            except OSError as error:
+                return Saved(False, f"{self.path} cannot be removed ({_why(error)})")
+            return Saved(True)
 
     def _refusal(self) -> str:
         """Why the file must be neither read nor written; empty if it may be.
@@ -166,71 +226,83 @@ class TokenFile:
             return f"{self.path} is a symbolic link, and links are not followed for tokens"
         if hasattr(os, "geteuid") and status.st_uid != os.geteuid():
             return f"{self.path} belongs to another user"
-        if status.st_mode & 0o077:
-            with contextlib.suppress(OSError):
-                self.path.chmod(0o600)
-                self._once(f"{self.path} was open to others; it is now readable by you alone.")
+        self._tighten(self.path, 0o600, "readable by you alone")
+        self._tighten(self.path.parent, 0o700, "yours alone")
         return ""
 
-    def _read(self) -> dict[str, Any]:
-        if refusal := self._refusal():
-            self._once(f"{refusal}: it is not used.")
-            return {}
-        for wait in (*RETRIES, None):
-            try:
-                content = json.loads(self.path.read_bytes())
-            except OSError:
-                return {}
-            except (ValueError, RecursionError):
-                if wait is not None:
-                    time.sleep(wait)
-                continue
-            if isinstance(content, dict):
-                return content
-            break
-        self._once(f"{self.path} cannot be understood; the next login keeps it under another name.")
-        return {}
+    def _tighten(self, path: Path, mode: int, now: str) -> None:
+        with contextlib.suppress(OSError):
+            if path.stat().st_mode & 0o077:
+                path.chmod(mode)
+                self.notice(f"{path} was open to others; it is now {now}.")
 
-    def _write(self, content: Mapping[str, Any]) -> Saved:
-        temporary = None
+    def _read(self) -> _Found:
+        """What the file is now. One that is half-written, or away, may be whole in a moment."""
+        if refusal := self._refusal():
+            found = _Found(State.UNREADABLE, reason=refusal)
+        else:
+            for wait in (*RETRIES, None):
+                found = _look(self.path)
+                if not found.reason or wait is None:
+                    break
+                time.sleep(wait)
+        if found.state is State.BROKEN:
+            self.notice(f"{found.reason}; the next login keeps it under another name.")
+        elif found.state is State.UNREADABLE:
+            self.notice(f"{found.reason}: it is not used.")
+        return found
+
+    def _write(self, content: Hidden) -> Saved:
+        temporary = ""
         try:
             folder = self.path.parent
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             if folder.stat().st_mode & 0o077:
                 folder.chmod(0o700)
-            self._set_broken_aside()
             _sweep(folder)
             # Private from the first byte: mkstemp makes it 0600.
             handle, temporary = tempfile.mkstemp(dir=folder, prefix=".tokens-")
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                json.dump(content, file)
+            with os.fdopen(handle, "wb") as file:
+                file.write(dumped(content))
                 file.flush()
                 os.fsync(file.fileno())
             Path(temporary).replace(self.path)
-        except OSError as error:
+            temporary = ""
+        except (OSError, ValueError) as error:
+            return Saved(False, f"{self.path} cannot be written ({_why(error)})")
+        finally:
             if temporary:
                 with contextlib.suppress(OSError):
                     Path(temporary).unlink()
-            return Saved(False, f"{self.path} cannot be written ({error.strerror})")
         return Saved(True)
 
-    def _set_broken_aside(self) -> None:
-        """Keep a file that cannot be understood, under another name, instead of deleting it."""
-        try:
-            understood = isinstance(json.loads(self.path.read_bytes()), dict)
-        except FileNotFoundError:
-            return
-        except ValueError:
-            understood = False
-        if not understood:
-            aside = self.path.with_suffix(f".broken-{time.strftime('%Y%m%d-%H%M%S')}.json")
-            self.path.replace(aside)
-            self._once(f"{self.path} could not be read; it is kept as {aside.name}.")
+    def _set_aside(self, found: _Found) -> str:
+        """Keep a file that is broken under a name of its own; why that could not be, if so.
 
-    def _once(self, line: str) -> None:
-        if line not in self._told:
-            self._told.add(line)
-            self._tell(line)
+        Another program may write the file at the same time, without our lock: what was moved
+        is looked at once more, and put back if it is not what was judged.
+        """
+        if found.state is not State.BROKEN:
+            return ""
+        prefix = f"{self.path.stem}.broken-{time.strftime('%Y%m%d-%H%M%S')}-"
+        try:
+            # The name is taken before the file moves, so that it never replaces another one.
+            handle, name = tempfile.mkstemp(dir=self.path.parent, prefix=prefix, suffix=".json")
+            os.close(handle)
+            aside = Path(name)
+            try:
+                self.path.replace(aside)
+            except OSError:
+                aside.unlink()
+                raise
+            if _look(aside).digest != found.digest:
+                os.link(aside, self.path)
+                aside.unlink()
+                return f"{self.path} is being written by another program"
+        except OSError as error:
+            return f"{self.path} cannot be set aside ({_why(error)})"
+        self.notice(f"{self.path} could not be read; it is kept as {aside.name}.")
+        return ""
 
 
 def _sweep(folder: Path) -> None:
@@ -241,84 +313,151 @@ def _sweep(folder: Path) -> None:
                 path.unlink()
 
 
-def parse(content: object) -> dict[str, Grant]:
-    """The grants of a token file's content in format 2.0, by resource server."""
-    return _grants(content) if isinstance(content, dict) else {}
+def grants_in(path: Path) -> dict[str, Grant]:
+    """The grants in a token file in format 2.0, of whatever program; none without such a file."""
+    return _grants(_look(path).content)
 
 
-def _entries(content: Mapping[str, Any]) -> dict[str, Any]:
-    data = content.get("data")
-    entries = data.get(NAMESPACE) if isinstance(data, dict) else None
-    return dict(entries) if isinstance(entries, dict) else {}
+def _look(path: Path) -> _Found:
+    """Read a file once, and judge what was read."""
+    try:
+        raw = HiddenBytes(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
+        return _Found(State.MISSING)
+    except OSError as error:
+        return _Found(State.UNREADABLE, reason=f"{path} cannot be read ({_why(error)})")
+    digest = hashlib.sha256(raw).hexdigest()
+    try:
+        content = parsed(raw)
+    except ValueError:
+        content = None
+    if not _has_shape(content):
+        return _Found(State.BROKEN, reason=f"{path} cannot be understood", digest=digest)
+    return _Found(State.UNDERSTOOD, content, digest=digest)
 
 
-def _grants(content: Mapping[str, Any]) -> dict[str, Grant]:
+def _has_shape(content: Any) -> bool:
+    """Whether there are objects where the format has them; single entries may be anything."""
+    return (
+        isinstance(content, dict)
+        and isinstance(content.get("data", {}), dict)
+        and isinstance(content.get("data", {}).get(NAMESPACE, {}), dict)
+    )
+
+
+def _why(error: Exception) -> str:
+    return (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
+
+
+def _is_ours_alone(content: Hidden) -> bool:
+    """Whether without our grants nothing would be left that somebody may miss."""
+    return content.keys() <= _OUR_KEYS and content.get("data", {}).keys() <= {NAMESPACE}
+
+
+def _entries(content: Hidden) -> Hidden:
+    return Hidden(content.get("data", {}).get(NAMESPACE, {}))
+
+
+def _without(entries: Hidden, names: Set[str]) -> Hidden:
+    return Hidden((name, entry) for name, entry in entries.items() if name not in names)
+
+
+def _others_entries(entries: Hidden, grants: tuple[Grant, ...]) -> set[str]:
+    """The entries that a login takes away: another person's, for two of them break the SDK.
+
+    None as long as it is the same person who logs in.
+    """
+    people = {
+        name: entry["identity_id"]
+        for name, entry in entries.items()
+        if isinstance(entry, dict)
+        and isinstance(entry.get("identity_id"), str)
+        and entry["identity_id"]
+    }
+    new = {grant.identity_id for grant in grants if grant.identity_id}
+    replaced = {people[g.resource_server] for g in grants if g.resource_server in people}
+    changed = replaced - new if replaced else not set(people.values()) & new
+    return {name for name, who in people.items() if who not in new} if new and changed else set()
+
+
+def _grants(content: Hidden) -> dict[str, Grant]:
     minted_by = _minted_by(content)
     grants = {}
     for name, entry in _entries(content).items():
-        with contextlib.suppress(KeyError, TypeError, ValueError, AttributeError, OverflowError):
-            grants[name] = _grant(entry, minted_by)
+        with contextlib.suppress(KeyError, TypeError, ValueError, OverflowError):
+            grants[name] = _grant(name, entry, minted_by)
     return grants
 
 
-def _minted_by(content: Mapping[str, Any]) -> dict[str, str]:
+def _minted_by(content: Hidden) -> dict[str, str]:
     servers = content.get(MINTED_BY)
-    return dict(servers) if isinstance(servers, dict) else {}
+    if not isinstance(servers, dict):
+        return {}
+    return {key: server for key, server in servers.items() if isinstance(server, str)}
 
 
-def _grant(entry: Mapping[str, Any], minted_by: Mapping[str, str]) -> Grant:
-    refresh = entry.get("refresh_token")
-    if not isinstance(entry["access_token"], str) or not isinstance(refresh, str | None):
-        raise TypeError("a token is a text")
+def _grant(name: str, entry: Any, minted_by: Mapping[str, str]) -> Grant:
+    """The grant in an entry; KeyError, TypeError, ValueError or OverflowError if it is none."""
+    if not isinstance(entry, dict) or entry["resource_server"] != name:
+        raise ValueError("no grant for this resource server")
+    if not all(isinstance(entry.get(text), str | None) for text in _TEXTS):
+        raise TypeError("a text was expected")
+    access, refresh = token_in(entry, "access_token"), token_in(entry, "refresh_token")
+    if access is None:
+        raise ValueError("no access token")
     return Grant(
-        resource_server=entry["resource_server"],
+        resource_server=name,
         identity_id=entry.get("identity_id") or "",
         scope=entry.get("scope") or "",
-        access_token=Secret(entry["access_token"]),
-        refresh_token=Secret(refresh) if refresh else None,
-        expires_at_seconds=int(entry["expires_at_seconds"]),
+        access_token=access,
+        refresh_token=refresh,
+        expires_at_seconds=moment(entry["expires_at_seconds"]),
         token_type=entry.get("token_type") or "Bearer",
         auth_server=entry.get("auth_server")
         or (minted_by.get(_key(refresh)) if refresh else None)
         or PRODUCTION_GLOBUS_AUTH,
         username=entry.get("username") or "",
-        issued_at_seconds=int(entry.get("issued_at_seconds") or 0),
-        extra={name: value for name, value in entry.items() if name not in _FIELDS},
+        issued_at_seconds=moment(entry.get("issued_at_seconds") or 0),
+        extra=Hidden((key, value) for key, value in entry.items() if key not in _FIELDS),
     )
 
 
-def _entry(grant: Grant, old: object) -> dict[str, Any]:
-    known = {
-        "resource_server": grant.resource_server,
-        "identity_id": grant.identity_id,
-        "scope": grant.scope,
-        "access_token": grant.access_token.reveal(),
-        "refresh_token": grant.refresh_token.reveal() if grant.refresh_token else None,
-        "expires_at_seconds": grant.expires_at_seconds,
-        "token_type": grant.token_type,
-        "auth_server": grant.auth_server,
-        "username": grant.username,
-        "issued_at_seconds": grant.issued_at_seconds,
-    }
-    return (old if isinstance(old, dict) else {}) | dict(grant.extra) | known
+def _entry(grant: Grant, old: Any) -> Hidden:
+    """A grant as the file has it, over what stood there before."""
+    entry = Hidden(old if isinstance(old, dict) else {})
+    entry.update(grant.extra)
+    entry.update(
+        resource_server=grant.resource_server,
+        identity_id=grant.identity_id,
+        scope=grant.scope,
+        access_token=grant.access_token.reveal(),
+        refresh_token=grant.refresh_token.reveal() if grant.refresh_token else None,
+        expires_at_seconds=grant.expires_at_seconds,
+        token_type=grant.token_type,
+        auth_server=grant.auth_server,
+        username=grant.username,
+        issued_at_seconds=grant.issued_at_seconds,
+    )
+    return entry
 
 
-def _with_entries(content: Mapping[str, Any], entries: dict[str, Any]) -> dict[str, Any]:
-    data = content.get("data")
+def _with_entries(content: Hidden, entries: Hidden) -> Hidden:
     before = _minted_by(content)
-    return {
-        "globus-sdk.version": SDK_VERSION,
-        **content,
-        "format_version": FORMAT_VERSION,
-        "data": {**(data if isinstance(data, dict) else {}), NAMESPACE: entries},
-        MINTED_BY: {
-            key: entry.get("auth_server") or before.get(key) or PRODUCTION_GLOBUS_AUTH
-            for entry in entries.values()
-            if isinstance(entry, dict) and entry.get("refresh_token")
-            for key in [_key(entry["refresh_token"])]
-        },
+    whole = Hidden({"globus-sdk.version": SDK_VERSION})
+    whole.update(content)
+    whole["format_version"] = FORMAT_VERSION
+    whole["data"] = Hidden(content.get("data", {}))
+    whole["data"][NAMESPACE] = entries
+    whole[MINTED_BY] = {
+        key: entry["auth_server"]
+        if isinstance(entry.get("auth_server"), str)
+        else before.get(key) or PRODUCTION_GLOBUS_AUTH
+        for entry in entries.values()
+        if isinstance(entry, dict) and isinstance(entry.get("refresh_token"), str)
+        for key in [_key(Secret(entry["refresh_token"]))]
     }
+    return whole
 
 
-def _key(refresh_token: str) -> str:
-    return hashlib.sha256(refresh_token.encode()).hexdigest()[:16]
+def _key(refresh_token: Secret) -> str:
+    return hashlib.sha256(refresh_token.reveal().encode("utf-8", "replace")).hexdigest()[:16]

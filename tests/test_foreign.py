@@ -65,6 +65,14 @@ def test_it_is_not_used_once_it_has_expired(home: Path) -> None:
         Bearers(Settings).current()
 
 
+@pytest.mark.parametrize("token", ["", "tök", "two words"])
+def test_it_is_not_used_when_it_cannot_be_sent(home: Path, token: str) -> None:
+    """An empty token, or one that no header can hold, is none."""
+    write(home, TOOLS[0], 3600, token)
+    with pytest.raises(NotLoggedIn):
+        Bearers(Settings).current()
+
+
 @pytest.mark.parametrize(
     "settings",
     [
@@ -114,7 +122,11 @@ def test_the_panel_says_where_it_comes_from(home: Path) -> None:
     assert "good until" in why
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"data": {"DEFAULT": {"x": 1}}}', "null"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[]", '{"data": {"DEFAULT": {"x": 1}}}', "null", "[" * 200_000],
+    ids=lambda text: text[:20],
+)
 def test_a_broken_file_of_another_tool_is_left_alone(home: Path, text: str) -> None:
     """What cannot be read is no token, and stays what it is."""
     path = write(home, TOOLS[0], 3600)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
+import os
 import stat
 import time
 from pathlib import Path
@@ -10,10 +13,11 @@ from pathlib import Path
 import pytest
 from globus_sdk.token_storage import JSONTokenStorage
 from test_globus import grant
+from test_grants import locals_of
 
 from alcf_magics.grants import Secret
 from alcf_magics.settings import GATEWAY_RESOURCE_SERVER, PRODUCTION_GLOBUS_AUTH
-from alcf_magics.token_file import TokenFile
+from alcf_magics.token_file import NAMESPACE, Saved, TokenFile
 
 SANDBOX_AUTH = "http://127.0.0.1:5000"
 
@@ -98,11 +102,25 @@ def test_a_sandbox_never_replaces_a_real_login_and_a_real_one_does(home: Path) -
     saved = file.save((grant(auth_server=SANDBOX_AUTH, identity_id="sand"),))
     assert not saved.written
     assert file.path.read_bytes() == before
-    assert not file.remove(SANDBOX_AUTH)
+    assert file.remove(SANDBOX_AUTH) == Saved(False)
     assert file.path.read_bytes() == before
 
 
-@pytest.mark.parametrize("text", ['{"data": {"DEFAULT": {"68', "", "[]", "\x00\x01", '{"data": 3}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"data": {"DEFAULT": {"68',
+        "",
+        "[]",
+        "\x00\x01",
+        '{"data": 3}',
+        '{"data": [1, 2]}',
+        '{"data": {"DEFAULT": [1]}}',
+        '{"data": null}',
+        "[" * 200_000,
+    ],
+    ids=lambda text: text[:30],
+)
 def test_half_a_file_is_no_login_and_is_not_lost(home: Path, text: str) -> None:
     """A broken file reads as no login; the next login keeps it under another name."""
     file = TokenFile()
@@ -111,9 +129,9 @@ def test_half_a_file_is_no_login_and_is_not_lost(home: Path, text: str) -> None:
     assert file.load() == {}
     assert file.save((grant(),)).written
     assert file.load()[GATEWAY_RESOURCE_SERVER].access_token == Secret("old-token")
-    if not text.startswith(("[", '{"data": 3')):
-        (kept,) = file.path.parent.glob("tokens.broken-*.json")
-        assert kept.read_text() == text
+    (kept,) = file.path.parent.glob("tokens.broken-*.json")
+    assert kept.read_text() == text
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
 
 
 def test_a_reader_waits_out_a_writer_that_writes_in_place(home: Path) -> None:
@@ -146,7 +164,7 @@ def test_no_temporary_file_stays_behind(home: Path) -> None:
 
 
 def test_a_file_that_is_open_to_others_is_tightened_and_said(home: Path) -> None:
-    """Whoever opened it, from now on only the owner reads it."""
+    """Whoever opened it or its folder, from now on only the owner reads it; said once."""
     said: list[str] = []
     file = TokenFile(tell=said.append)
     file.save((grant(),))
@@ -154,10 +172,13 @@ def test_a_file_that_is_open_to_others_is_tightened_and_said(home: Path) -> None
     file.path.parent.chmod(0o755)
     assert GATEWAY_RESOURCE_SERVER in file.load()
     assert stat.S_IMODE(file.path.stat().st_mode) == 0o600
-    assert len(said) == 1
-    assert "readable by you alone" in said[0]
-    file.save((grant(),))
     assert stat.S_IMODE(file.path.parent.stat().st_mode) == 0o700
+    file.path.parent.chmod(0o755)
+    assert GATEWAY_RESOURCE_SERVER in file.load()
+    assert stat.S_IMODE(file.path.parent.stat().st_mode) == 0o700
+    assert len(said) == 2
+    assert "readable by you alone" in said[0]
+    assert "alcf_magics was open to others; it is now yours alone" in said[1]
 
 
 def test_a_symbolic_link_is_refused_and_said(home: Path, tmp_path: Path) -> None:
@@ -202,8 +223,6 @@ def test_a_full_disk_leaves_the_old_file_whole(
     home: Path, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
     """When the new file cannot be finished, the old one stays, and nothing half-written does."""
-    import errno
-
     file = TokenFile()
     file.save((grant(),))
     before = file.path.read_bytes()
@@ -223,8 +242,6 @@ def test_the_new_file_is_private_from_its_first_byte(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """At the moment of fsync, with everything written, the mode is 0600 whatever the umask."""
-    import os
-
     modes: list[int] = []
     real = os.fsync
 
@@ -240,3 +257,249 @@ def test_the_new_file_is_private_from_its_first_byte(
         os.umask(old)
     assert modes == [0o600]
     assert stat.S_IMODE(TokenFile().path.stat().st_mode) == 0o600
+
+
+def stored_with(file: TokenFile, **entries: object) -> None:
+    """A stored login of Alice's, with other entries beside it."""
+    file.save((grant(),))
+    raw = content(file)
+    raw["data"][NAMESPACE].update(entries)  # type: ignore[arg-type]
+    file.path.write_text(json.dumps(raw))
+
+
+ODD: dict[str, object] = {
+    "nobody": {"resource_server": "nobody", "access_token": "t", "expires_at_seconds": 9},
+    "carol": {
+        "resource_server": "carol",
+        "identity_id": "carol-id",
+        "access_token": "t",
+        "expires_at_seconds": 9,
+    },
+    "text": "not an entry",
+    "number token": {"resource_server": "number token", "refresh_token": 5, "access_token": 5},
+    "list identity": {
+        "resource_server": "list identity",
+        "identity_id": ["a"],
+        "access_token": "t",
+        "expires_at_seconds": 9,
+    },
+    "list server": {
+        "resource_server": "list server",
+        "auth_server": ["x"],
+        "access_token": "t",
+        "refresh_token": "r",
+        "expires_at_seconds": 9,
+    },
+    "elsewhere": {
+        "resource_server": GATEWAY_RESOURCE_SERVER,
+        "access_token": "t",
+        "expires_at_seconds": 9,
+    },
+    "surrogate": {"refresh_token": "\udcff", "access_token": "t"},
+    "far": {"resource_server": "far", "access_token": "t", "expires_at_seconds": 10**400},
+}
+
+
+@pytest.mark.parametrize("login", [True, False])
+def test_a_save_of_the_same_person_keeps_every_other_entry(home: Path, login: bool) -> None:
+    """Entries of nobody, of others, and such that cannot be understood are not ours to drop."""
+    file = TokenFile()
+    stored_with(file, **ODD)
+    assert file.save((grant(access_token=Secret("new")),), login=login).written
+    entries = content(file)["data"][NAMESPACE]
+    assert {name: entries[name] for name in ODD} == ODD
+    assert set(file.load()) == {GATEWAY_RESOURCE_SERVER, "nobody", "carol"}
+
+
+def test_a_refresh_drops_nothing(home: Path) -> None:
+    """Whoever is in the file: only a login may take entries away."""
+    file = TokenFile()
+    stored_with(file, **ODD)
+    assert file.save((grant(identity_id="dave-id"),), login=False).written
+    assert ODD.items() <= content(file)["data"][NAMESPACE].items()
+
+
+@pytest.mark.parametrize("replaced", [True, False])
+def test_a_login_of_another_person_keeps_what_is_nobodys(home: Path, replaced: bool) -> None:
+    """Bob's login takes Alice's and Carol's entries away, and leaves those without identity."""
+    file = TokenFile()
+    stored_with(file, **ODD)
+    if not replaced:
+        raw = content(file)
+        del raw["data"][NAMESPACE][GATEWAY_RESOURCE_SERVER]
+        file.path.write_text(json.dumps(raw))
+    assert file.save((grant(identity_id="bob-id"),)).written
+    entries = content(file)["data"][NAMESPACE]
+    assert set(entries) == {GATEWAY_RESOURCE_SERVER, *ODD} - {"carol"}
+    assert {e["identity_id"] for e in file_entries(entries)} == {"bob-id"}
+
+
+def file_entries(entries: dict[str, dict[str, object]]) -> list[dict[str, object]]:
+    """The entries in which the SDK would find an identity."""
+    return [
+        e for e in entries.values() if isinstance(e, dict) and isinstance(e.get("identity_id"), str)
+    ]
+
+
+@pytest.mark.parametrize("token", ["", "tök", "two words", "a\nb", 7])
+def test_an_entry_whose_token_cannot_be_sent_is_no_grant(home: Path, token: object) -> None:
+    """An empty or unprintable token is as good as none."""
+    file = TokenFile()
+    entry = {"resource_server": "odd", "access_token": token, "expires_at_seconds": 9}
+    stored_with(file, odd=entry)
+    assert set(file.load()) == {GATEWAY_RESOURCE_SERVER}
+
+
+@pytest.mark.parametrize("number", ["ESTALE", "EIO", "EACCES"])
+def test_a_file_that_cannot_be_read_just_now_stays_as_it_is(
+    home: Path, monkeypatch: pytest.MonkeyPatch, number: str
+) -> None:
+    """A read that fails is no empty file: nothing is written over what it may hold."""
+    said: list[str] = []
+    file = TokenFile(tell=said.append)
+    stored_with(file, **ODD)
+    before = file.path.read_bytes()
+
+    def fail(self: Path) -> bytes:
+        raise OSError(getattr(errno, number), os.strerror(getattr(errno, number)))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", fail)
+        saved = file.save((grant(access_token=Secret("new")),))
+        assert file.remove(None) == saved
+        assert file.load() == {}
+        assert file.snapshot().signature is None
+    assert not saved.written
+    assert "cannot be read" in saved.reason
+    assert len(said) == 1
+    assert file.path.read_bytes() == before
+
+
+def test_a_read_that_fails_once_is_tried_again(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file server that has just moved the file finds it the second time."""
+    file = TokenFile()
+    file.save((grant(),))
+    real, failures = Path.read_bytes, [OSError(errno.ESTALE, "Stale file handle")]
+
+    def flaky(self: Path) -> bytes:
+        if failures:
+            raise failures.pop()
+        return real(self)
+
+    monkeypatch.setattr(Path, "read_bytes", flaky)
+    assert GATEWAY_RESOURCE_SERVER in file.load()
+
+
+def test_a_file_that_gets_whole_after_it_was_judged_is_put_back(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only the bytes that were judged are moved aside: what the SDK finished meanwhile stays."""
+    import alcf_magics.token_file as module
+
+    file = TokenFile()
+    stored_with(file, **ODD)
+    whole = file.path.read_bytes()
+    file.path.write_bytes(whole[:80])
+    real = module.tempfile.mkstemp
+
+    def late(*arguments: object, **options: object) -> object:
+        file.path.write_bytes(whole)
+        return real(*arguments, **options)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(module.tempfile, "mkstemp", late)
+    saved = file.save((grant(access_token=Secret("new")),))
+    assert not saved.written
+    assert "another program" in saved.reason
+    assert file.path.read_bytes() == whole
+    assert not list(file.path.parent.glob("*broken*"))
+
+
+def test_broken_files_are_kept_side_by_side(home: Path) -> None:
+    """Two that are moved aside within one second both stay."""
+    file = TokenFile()
+    file.path.parent.mkdir(parents=True)
+    for text in ("{1", "{2", "{3"):
+        file.path.write_text(text)
+        assert file.save((grant(),)).written
+    kept = file.path.parent.glob("tokens.broken-*.json")
+    assert sorted(path.read_text() for path in kept) == ["{1", "{2", "{3"]
+
+
+def test_removing_takes_the_file_only_when_nothing_else_is_in_it(home: Path) -> None:
+    """Unknown fields and other namespaces outlive a logout; an empty file of ours does not."""
+    file = TokenFile()
+    for change in ({"theirs": 1}, {"data": {NAMESPACE: {}, "OTHER": {"x": {}}}}):
+        file.save((grant(),))
+        raw: dict[str, object] = json.loads(file.path.read_text())
+        entries = content(file)["data"][NAMESPACE]
+        raw.update(json.loads(json.dumps(change)))
+        raw["data"][NAMESPACE] = entries  # type: ignore[index]
+        file.path.write_text(json.dumps(raw))
+        assert file.remove(None).written
+        assert file.load() == {}
+        left = json.loads(file.path.read_text())
+        assert all(change[name] == left[name] for name in change)
+        file.path.unlink()
+    file.save((grant(),))
+    assert file.remove(None).written
+    assert not file.path.exists()
+
+
+def test_a_removal_that_cannot_be_is_said(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a read-only home nothing is raised: the reason is one line."""
+    file = TokenFile()
+    file.save((grant(),))
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(Path, "unlink", fail)
+    saved = file.remove(None)
+    assert not saved.written
+    assert saved.reason.endswith("cannot be removed (Read-only file system)")
+    file.path.write_text("{")
+    assert "cannot be understood" in file.remove(None).reason
+
+
+@pytest.mark.parametrize("call", ["save", "remove", "load"])
+@pytest.mark.parametrize(
+    "where", ["os.fsync", "pathlib.Path.replace", "json.decoder.JSONDecoder.raw_decode"]
+)
+def test_an_interrupt_shows_no_token_in_a_verbose_traceback(
+    home: Path, monkeypatch: pytest.MonkeyPatch, call: str, where: str
+) -> None:
+    """Whatever is interrupted: no local of any frame shows a token, nor stays a file behind."""
+    file = TokenFile()
+    other = {"resource_server": "other", "access_token": "other-token", "refresh_token": "other-r"}
+    stored_with(file, other=other, text="loose-token")
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    calls = {
+        "save": lambda: file.save((grant(access_token=Secret("new-token")),)),
+        "remove": lambda: file.remove(None),
+        "load": file.load,
+    }
+    raised = call != "load" or "json" in where
+    with monkeypatch.context() as patch:
+        patch.setattr(where, interrupted)
+        with pytest.raises(KeyboardInterrupt) if raised else contextlib.nullcontext() as caught:
+            calls[call]()
+    assert not list(file.path.parent.glob(".tokens-*"))
+    if raised:
+        shown = locals_of(caught.value)
+        assert "token_file.py" in shown
+        tokens = ("new-token", "old-token", "old-refresh", "other-token", "other-r", "loose-token")
+        assert not [token for token in tokens if token in shown]
+
+
+def test_a_signature_changes_with_the_file(home: Path) -> None:
+    """It is cheap to ask, the same while nothing happens, and another one after a save."""
+    file = TokenFile()
+    assert file.signature() == ()
+    file.save((grant(),))
+    first = file.signature()
+    assert first == file.snapshot().signature
+    file.save((grant(),))
+    assert file.signature() != first
