@@ -7,6 +7,8 @@ expired cause one refresh.
 
 from __future__ import annotations
 
+import copy
+import math
 import os
 import threading
 import time
@@ -19,12 +21,14 @@ import httpx
 from . import foreign
 from .answers import OWN_LOGIN, is_stale_token
 from .errors import AlcfError, GatewayUnreachable, NotLoggedIn
-from .globus import GlobusAuth
-from .grants import Grant, Secret, gateway_grant
+from .globus import INVALID_GRANT, GlobusAuth
+from .grants import Grant, Hidden, Secret, gateway_grant, token_in
 from .settings import GATEWAY_RESOURCE_SERVER, TOKEN_VARIABLE, Settings, is_loopback
-from .token_file import Saved, TokenFile
+from .token_file import Saved, Signature, TokenFile
 
 LOG_IN = "Log in: %alcf_login"
+#: Seconds for which a refresh that failed is not tried again: those who waited share the failure.
+FAILURE_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,41 @@ class Bearer:
     token: Secret
     source: str
     grant: Grant | None = None
+
+
+@dataclass(frozen=True)
+class Forgotten:
+    """What a logout dropped (to be revoked), and what became of the file.
+
+    A `saved.reason` says why the file could not be changed; empty when there is nothing to say.
+    """
+
+    grants: tuple[Grant, ...]
+    saved: Saved
+
+
+class _Failures:
+    """Refreshes that failed, by refresh token: what Globus refused for good is not sent again."""
+
+    def __init__(self) -> None:
+        self._known: dict[Secret, tuple[float, AlcfError]] = {}
+
+    def note(self, grant: Grant, error: AlcfError) -> None:
+        if grant.refresh_token is not None:
+            spent = error.detail == INVALID_GRANT
+            until = math.inf if spent else time.monotonic() + FAILURE_SECONDS
+            self._known[grant.refresh_token] = (until, copy.copy(error))
+
+    def of(self, grant: Grant) -> AlcfError | None:
+        """Why this grant is not to be refreshed now; a new error for each who asks."""
+        if grant.refresh_token not in self._known:
+            return None
+        until, error = self._known[grant.refresh_token]
+        return copy.copy(error) if time.monotonic() < until else None
+
+    def for_good(self, grant: Grant) -> bool:
+        error = self.of(grant)
+        return error is not None and error.detail == INVALID_GRANT
 
 
 class Bearers:
@@ -52,35 +91,76 @@ class Bearers:
         self._settings = settings
         self.file = file or TokenFile()
         self._clock = clock
+        #: Held while somebody refreshes, logs in or out: for as long as the network takes.
         self._lock = threading.RLock()
+        #: Held for a moment, so that no thread puts what it read over what another one got.
+        self._memory_lock = threading.Lock()
         self._grants: dict[str, tuple[Grant, ...]] = {}  # by auth server
-        self._memory_only: set[str] = set()
+        self._seen: dict[str, Signature] = {}  # the file, when its grants were looked at
+        self._memory_only: set[str] = set()  # servers whose grants are not for the file
+        self._unsaved: set[str] = set()  # servers whose grants are not yet in the file
+        self._failures = _Failures()
 
     def grant(self) -> Grant | None:
-        """The gateway's grant of the auth server in force, from memory or else from the file."""
+        """The gateway's grant of the auth server in force, from memory or else from the file.
+
+        What another kernel has stored meanwhile goes before what is in memory.
+        """
         server = self._settings().globus_auth_url
-        for held in self._grants.get(server, ()):
-            if held.resource_server == GATEWAY_RESOURCE_SERVER:
-                return held
-        if server in self._memory_only:
-            return None
-        grant = self.file.load().get(GATEWAY_RESOURCE_SERVER)
-        if grant is None or grant.auth_server != server:
-            return None
-        self._grants[server] = (grant,)
-        return grant
+        if server not in self._memory_only and self.file.signature() != self._seen.get(server):
+            self._look(server)
+        return self._held(server)
+
+    def spent(self, grant: Grant) -> bool:
+        """Whether it is known that this grant can no longer be refreshed."""
+        if grant.refresh_token is None:
+            return not grant.fresh(self._clock(), margin=0)
+        return self._failures.for_good(grant)
+
+    def _held(self, server: str) -> Grant | None:
+        held = self._grants.get(server, ())
+        return next((g for g in held if g.resource_server == GATEWAY_RESOURCE_SERVER), None)
+
+    def _look(self, server: str) -> None:
+        """Take over from the file what is newer there than what this kernel holds."""
+        before = self._grants.get(server)
+        snapshot = self.file.snapshot()
+        stored = tuple(g for g in snapshot.grants.values() if g.auth_server == server)
+        with self._memory_lock:
+            if self._grants.get(server) is not before:
+                return
+            if snapshot.signature is not None:
+                self._seen[server] = snapshot.signature
+            if self._is_newer(stored, server):
+                self._grants[server] = stored
+                self._unsaved.discard(server)
+
+    def _is_newer(self, stored: tuple[Grant, ...], server: str) -> bool:
+        held = self._held(server)
+        new = next((g for g in stored if g.resource_server == GATEWAY_RESOURCE_SERVER), None)
+        if new is None or held is None:
+            return new is not None
+        # What could not be stored must not give way to the older login that is.
+        if server in self._unsaved and (
+            new.identity_id != held.identity_id or new.issued_at_seconds < held.issued_at_seconds
+        ):
+            return False
+        now = self._clock()
+        return new.access_token != held.access_token and (
+            new.fresh(now, margin=0) or not held.fresh(now, margin=0)
+        )
 
     @property
     def in_memory_only(self) -> bool:
         """Whether the grants of the auth server in force are in this kernel only."""
-        return self._settings().globus_auth_url in self._memory_only
+        return self._settings().globus_auth_url in self._memory_only | self._unsaved
 
     def ready(self) -> Bearer | None:
         """The bearer, if it needs neither network nor waiting."""
         grant = self.grant()
-        if grant is not None:
-            return _own(grant) if grant.fresh(self._clock()) else None
-        return self.foreign()
+        if grant is None or self.spent(grant):
+            return self.foreign()
+        return _own(grant) if grant.fresh(self._clock()) else None
 
     def foreign(self) -> Bearer | None:
         """A token that was not minted for this package: the environment's, or another tool's.
@@ -103,7 +183,22 @@ class Bearers:
         grant = self.grant()
         if grant is None:
             raise NotLoggedIn("You are not logged in to ALCF.", LOG_IN)
-        return self._refreshed(grant)
+        return self._refreshed(grant, refused=False)
+
+    def newer(self, refused: Bearer) -> Bearer | None:
+        """A bearer that this or another kernel has got since `refused` was taken, if there is one.
+
+        Whatever a token was refused for, a later login may have cured it.
+        """
+        if refused.grant is None:
+            return None
+        server = refused.grant.auth_server
+        if server not in self._memory_only:
+            self._look(server)
+        held = self._held(server)
+        if held is None or held.access_token == refused.token:
+            return None
+        return _own(held) if held.fresh(self._clock(), margin=0) else None
 
     def renew(self, refused: Bearer) -> Bearer | None:
         """Another bearer after one was refused as stale; None when there is no better one.
@@ -111,81 +206,106 @@ class Bearers:
         A foreign token is never refreshed. A grant that another kernel has refreshed is taken
         over instead of being refreshed again.
         """
-        return None if refused.grant is None else self._refreshed(refused.grant)
+        return None if refused.grant is None else self._refreshed(refused.grant, refused=True)
 
-    def _refreshed(self, grant: Grant) -> Bearer:
-        """A grant renewed; a foreign token when it cannot be, if there is one."""
+    def _refreshed(self, grant: Grant, *, refused: bool) -> Bearer:
+        """A grant renewed; when it cannot be, itself as long as it serves, or a foreign token."""
         try:
             return self._refresh(grant)
         except AlcfError:
+            # It is refreshed ahead of time, so that Globus may be away for a while.
+            if not refused and not self.spent(grant) and grant.fresh(self._clock(), margin=0):
+                return _own(grant)
             other = self.foreign()
             if other is None:
                 raise
             return other
 
     def _refresh(self, old: Grant) -> Bearer:
-        """One refresh for all who hold `old`, whoever comes first."""
+        """One refresh for all who hold `old`, whoever comes first; one failure for all, too."""
         with self._lock, self.file.locked():
-            grant = self._newest(old)
-            if grant.access_token != old.access_token and grant.fresh(self._clock()):
+            if old.auth_server not in self._memory_only:
+                self._look(old.auth_server)
+            grant = self._held(old.auth_server) or old
+            if grant.access_token != old.access_token and grant.fresh(self._clock(), margin=0):
                 return _own(grant)
-            new = GlobusAuth(grant.auth_server, self._clock).refresh(grant)
-            self.keep((new,), memory_only=grant.auth_server in self._memory_only)
+            failure = self._failures.of(grant)
+            if failure is not None:
+                raise failure
+            try:
+                new = GlobusAuth(grant.auth_server, self._clock).refresh(grant)
+            except AlcfError as error:
+                self._failures.note(grant, error)
+                raise
+            self._keep_renewed(new)
             return _own(new)
 
-    def _newest(self, old: Grant) -> Grant:
-        """What the file or another thread of this kernel has made of `old` since."""
-        held = self._grants.get(old.auth_server, ())
-        grant = next((g for g in held if g.resource_server == old.resource_server), None)
-        if grant is not None and grant.access_token != old.access_token:
-            return grant
-        if old.auth_server not in self._memory_only:
-            stored = self.file.load().get(old.resource_server)
-            if stored is not None and stored.auth_server == old.auth_server:
-                return stored
-        return old
+    def _keep_renewed(self, grant: Grant) -> None:
+        server = grant.auth_server
+        told = server in self._unsaved  # at the login, or at an earlier refresh
+        saved = self._keep((grant,), memory_only=server in self._memory_only, login=False)
+        if saved.reason and not told and server not in self._memory_only:
+            self.file.notice(
+                f"The renewed login could not be stored: {saved.reason}. This kernel uses it, and "
+                "tries to store it again when it is renewed."
+            )
 
     def keep(self, grants: tuple[Grant, ...], *, memory_only: bool = False) -> Saved:
-        """Use these grants from now on, and store them unless they are for memory only."""
+        """Use these grants of a login from now on; store them unless they are for memory only."""
+        return self._keep(grants, memory_only=memory_only, login=True)
+
+    def _keep(self, grants: tuple[Grant, ...], *, memory_only: bool, login: bool) -> Saved:
         server = grants[0].auth_server
+        saved, signature = Saved(False, "it lives in this kernel only"), None
         with self._lock:
-            names = {grant.resource_server for grant in grants}
-            held = tuple(
-                grant
-                for grant in self._grants.get(server, ())
-                if grant.resource_server not in names
-            )
-            self._grants[server] = (*grants, *held)
-            if memory_only:
-                self._memory_only.add(server)
-                return Saved(False, "it lives in this kernel only")
-            saved = self.file.save(grants)
-            if not saved.written:
-                self._memory_only.add(server)
-            else:
-                self._memory_only.discard(server)
+            try:
+                if not memory_only:
+                    with self.file.locked():
+                        saved = self.file.save(grants, login=login)
+                        signature = self.file.signature()
+            finally:  # also when somebody interrupts: what was granted is not lost
+                with self._memory_lock:
+                    self._hold(server, grants)
+                    _set(self._memory_only, server, memory_only)
+                    _set(self._unsaved, server, not memory_only and not saved.written)
+                    # What could not be stored is newer than what is there.
+                    if signature is not None and not saved.written:
+                        self._seen[server] = signature
             return saved
 
+    def _hold(self, server: str, grants: tuple[Grant, ...]) -> None:
+        names = {grant.resource_server for grant in grants}
+        held = self._grants.get(server, ())
+        self._grants[server] = (*grants, *(g for g in held if g.resource_server not in names))
+
     def forget(self, *, everywhere: bool = False) -> tuple[Grant, ...]:
-        """Drop the grants of the auth server in force, from memory and file; returns them.
+        """The grants that `log_out` drops."""
+        return self.log_out(everywhere=everywhere).grants
+
+    def log_out(self, *, everywhere: bool = False) -> Forgotten:
+        """Drop the grants of the auth server in force, from memory and file.
 
         `everywhere` drops what other auth servers minted, too.
         """
         server = self._settings().globus_auth_url
-        with self._lock:
+        with self._lock, self.file.locked():
             stored = tuple(
                 grant
                 for grant in self.file.load().values()
                 if everywhere or grant.auth_server == server
             )
-            held = self._grants.pop(server, ())
-            if everywhere:
-                self.file.remove(None)
-            elif server not in self._memory_only:
-                self.file.remove(server)
-            self._memory_only.discard(server)
-            seen: dict[str, Grant] = {g.access_token.reveal(): g for g in (*stored, *held)}
-            return tuple(seen.values())
+            # Takes only what this server minted: a sandbox in memory leaves a real login alone.
+            saved = self.file.remove(None if everywhere else server)
+            held: list[Grant] = []
+            with self._memory_lock:
+                for name in {server, *(self._grants if everywhere else ())}:
+                    held += self._grants.pop(name, ())
+                    self._memory_only.discard(name)
+                    self._unsaved.discard(name)
+                    # If it stays in the file, it is not to come back from there.
+                    self._seen[name] = self.file.signature()
+            seen = {grant.access_token: grant for grant in (*stored, *held)}
+            return Forgotten(tuple(seen.values()), saved)
 
 
 class GatewayAuth(httpx.Auth):
@@ -227,8 +347,9 @@ class GatewayAuth(httpx.Auth):
                 yield self._signed(request, renewed)
 
     def _renewed(self, response: httpx.Response, body: bytes, bearer: Bearer) -> Bearer | None:
-        if not is_stale_token(response.status_code, body):
-            return None
+        newer = self._bearers.newer(bearer)
+        if newer is not None or not is_stale_token(response.status_code, body):
+            return newer
         return self._bearers.renew(bearer)
 
     def _signed(self, request: httpx.Request, bearer: Bearer) -> httpx.Request:
@@ -264,12 +385,18 @@ def revoke(grants: tuple[Grant, ...]) -> AlcfError | None:
     return failed
 
 
+def _set(names: set[str], name: str, is_in: bool) -> None:
+    (names.add if is_in else names.discard)(name)
+
+
 def _own(grant: Grant) -> Bearer:
     return Bearer(grant.access_token, OWN_LOGIN, grant)
 
 
 def _from_environment() -> Bearer | None:
-    token = os.environ.get(TOKEN_VARIABLE, "").strip().removeprefix("Bearer ").strip()
-    if token and not (token.isascii() and token.isprintable() and " " not in token):
-        raise NotLoggedIn(f"{TOKEN_VARIABLE} holds something that is no token.", LOG_IN)
-    return Bearer(Secret(token), f"the token in {TOKEN_VARIABLE}") if token else None
+    typed = Hidden(token=os.environ.get(TOKEN_VARIABLE, "").strip().removeprefix("Bearer ").strip())
+    try:
+        token = token_in(typed, "token")
+    except ValueError:
+        raise NotLoggedIn(f"{TOKEN_VARIABLE} holds something that is no token.", LOG_IN) from None
+    return Bearer(token, f"the token in {TOKEN_VARIABLE}") if token else None
