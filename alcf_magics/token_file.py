@@ -134,8 +134,8 @@ class TokenFile:
         """The grants in the file, with its signature from before they were read."""
         signature = self.signature()
         found = self._read()
-        known = found.state in (State.MISSING, State.UNDERSTOOD)
-        return Snapshot(_grants(found.content), signature if known else None)
+        unknown = found.state is State.UNREADABLE
+        return Snapshot(_grants(found.content), None if unknown else signature)
 
     def notice(self, line: str) -> None:
         """Tell the reader something about the file, once."""
@@ -296,13 +296,24 @@ class TokenFile:
                 aside.unlink()
                 raise
             if _look(aside).digest != found.digest:
-                os.link(aside, self.path)
-                aside.unlink()
+                self._put_back(aside)
                 return f"{self.path} is being written by another program"
         except OSError as error:
             return f"{self.path} cannot be set aside ({_why(error)})"
         self.notice(f"{self.path} could not be read; it is kept as {aside.name}.")
         return ""
+
+    def _put_back(self, aside: Path) -> None:
+        """Give a file its name again, unless another one has that name by now: then both stay."""
+        try:
+            os.link(aside, self.path)
+        except FileExistsError:
+            return
+        except OSError:  # no links on this file system
+            if not self.path.exists():
+                aside.rename(self.path)
+            return
+        aside.unlink()
 
 
 def _sweep(folder: Path) -> None:

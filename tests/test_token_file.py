@@ -390,12 +390,18 @@ def test_a_read_that_fails_once_is_tried_again(home: Path, monkeypatch: pytest.M
     assert GATEWAY_RESOURCE_SERVER in file.load()
 
 
+@pytest.mark.parametrize("links", [True, False])
 def test_a_file_that_gets_whole_after_it_was_judged_is_put_back(
-    home: Path, monkeypatch: pytest.MonkeyPatch
+    home: Path, monkeypatch: pytest.MonkeyPatch, links: bool
 ) -> None:
     """Only the bytes that were judged are moved aside: what the SDK finished meanwhile stays."""
     import alcf_magics.token_file as module
 
+    def no_links(*_: object) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    if not links:
+        monkeypatch.setattr("os.link", no_links)
     file = TokenFile()
     stored_with(file, **ODD)
     whole = file.path.read_bytes()
