@@ -242,9 +242,11 @@ class Bearers:
 
     def _keep_renewed(self, grant: Grant) -> None:
         server = grant.auth_server
-        told = server in self._unsaved  # at the login, or at an earlier refresh
-        saved = self._keep((grant,), memory_only=server in self._memory_only, login=False)
-        if saved.reason and not told and server not in self._memory_only:
+        unsaved = server in self._unsaved  # and the reader was told, then
+        # What else the login brought goes into the file with it.
+        grants = (grant, *self._others(grant)) if unsaved else (grant,)
+        saved = self._keep(grants, memory_only=server in self._memory_only, login=False)
+        if saved.reason and not unsaved and server not in self._memory_only:
             self.file.notice(
                 f"The renewed login could not be stored: {saved.reason}. This kernel uses it, and "
                 "tries to store it again when it is renewed."
@@ -265,7 +267,7 @@ class Bearers:
                         signature = self.file.signature()
             finally:  # also when somebody interrupts: what was granted is not lost
                 with self._memory_lock:
-                    self._hold(server, grants)
+                    self._grants[server] = (*grants, *self._others(*grants))
                     _set(self._memory_only, server, memory_only)
                     _set(self._unsaved, server, not memory_only and not saved.written)
                     # What could not be stored is newer than what is there.
@@ -273,10 +275,11 @@ class Bearers:
                         self._seen[server] = signature
             return saved
 
-    def _hold(self, server: str, grants: tuple[Grant, ...]) -> None:
+    def _others(self, *grants: Grant) -> tuple[Grant, ...]:
+        """What is held of the same auth server for other resource servers."""
         names = {grant.resource_server for grant in grants}
-        held = self._grants.get(server, ())
-        self._grants[server] = (*grants, *(g for g in held if g.resource_server not in names))
+        held = self._grants.get(grants[0].auth_server, ())
+        return tuple(grant for grant in held if grant.resource_server not in names)
 
     def forget(self, *, everywhere: bool = False) -> tuple[Grant, ...]:
         """The grants that `log_out` drops."""

@@ -465,6 +465,23 @@ def test_a_file_that_cannot_be_read_for_a_moment_is_looked_at_again(
     assert bearers.current().token == Secret("old-token")
 
 
+def test_a_broken_file_is_read_again_only_when_it_changes(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Waiting for a file to get whole does not hold every request."""
+    file = TokenFile()
+    file.save((grant(expires_at_seconds=int(time.time()) + 3600),))
+    whole = file.path.read_bytes()
+    file.path.write_bytes(whole[:80])
+    bearers = Bearers(Settings)
+    assert bearers.grant() is None
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", lambda self: pytest.fail("read again"))
+        assert bearers.grant() is None
+    file.path.write_bytes(whole)
+    assert bearers.current().token == Secret("old-token")
+
+
 def full_disk(*_: object, **__: object) -> None:
     raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -511,7 +528,8 @@ def test_a_login_that_could_not_be_stored_does_not_give_way_to_the_older_one(
     )
     with monkeypatch.context() as patch:
         patch.setattr("os.fsync", full_disk)
-        assert not bearers.keep((new,)).written
+        openid = replace(new, resource_server="auth.globus.org")
+        assert not bearers.keep((new, openid)).written
         # The login has said so itself.
         route = respx.post(TOKEN_URL).respond(json=refreshed(expires_in=9000))
         bearers.renew(bearers.current())
@@ -523,6 +541,7 @@ def test_a_login_that_could_not_be_stored_does_not_give_way_to_the_older_one(
     assert b"my-refresh" in route.calls[1].request.content
     stored = TokenFile().load()[GATEWAY_RESOURCE_SERVER]
     assert stored.refresh_token == Secret("my-refresh")
+    assert "auth.globus.org" in TokenFile().load()
 
 
 def test_an_interrupt_while_a_login_is_stored_does_not_lose_it(
