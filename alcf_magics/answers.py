@@ -47,6 +47,7 @@ CHECK_GATEWAY = "Check the gateway's address: %config AlcfMagics.gateway_url"
 SHORTEN = "Shorten the prompt, ask for less with --max-tokens, or take another model: %alcf_models"
 
 _OVERFLOW = re.compile(r"maximum context length|available context size|exceed_context", re.I)
+_NO_CHAT = re.compile(r"not support|unsupported", re.I)
 _INSIDE_BYTES = re.compile(r"Upstream endpoint returned (\d{3}): b(['\"])(.*)", re.S)
 _INSIDE_TRACEBACK = re.compile(
     r"status code: (\d{3})\s+Response text: (.*?)\s+Response headers:", re.S
@@ -56,7 +57,8 @@ _MESSAGE = re.compile(r'"message"\s*:\s*"((?:[^"\\]|\\.)*)')
 _CODE = re.compile(r'"code"\s*:\s*(\d{3})')
 _ADDRESS = re.compile(r"\s*(?:at |for url )?'?https?://[^\s'\"),]*[^\s'\"),:.]'?")
 #: Texts that send people to another tool are cut before the sentence that does.
-_OTHER_TOOLS = ("inference_auth_token", "app.globus.org/logout")
+_OTHER_TOOLS = re.compile(r"inference_auth_token|app\.globus\.org/logout|alcf[-_](?:tokens|ai)\b")
+_SENTENCE_END = re.compile(r"[.!?](?=\s)")
 #: Bytes of an answer that are read for its reason, and characters of a reason.
 LONGEST = 65536
 LONGEST_REASON = 4000
@@ -226,7 +228,7 @@ def _unauthorized(reason: Reason, bearer: str) -> AlcfError:
         return LoginExpired(
             f"The gateway does not accept {bearer}.", "Set another, or log in: %alcf_login"
         )
-    if "Missing" in said:
+    if "Missing ('Authorization'" in said:
         return NotLoggedIn("The gateway got no token.", LOG_IN)
     return AccessDenied(
         f"The gateway refused {bearer}: {_shown(said) or 'no reason given'}.", LOG_IN
@@ -250,7 +252,8 @@ def _refused(said: str, place: str) -> RequestRefused:
     if _OVERFLOW.search(said):
         return RequestRefused(f"The prompt is too long for {place}: {said}", SHORTEN)
     return RequestRefused(
-        f"The request was refused: {said or 'no reason given'}", "See %alcf --help"
+        f"The request was refused: {said or 'no reason given'}",
+        SEE_MODELS if _NO_CHAT.search(said) else "See %alcf --help",
     )
 
 
@@ -361,10 +364,10 @@ def _chunk_text(event: Mapping[str, Any]) -> str:
 def _shown(text: str) -> str:
     """What a reader may see of a server's text: one line, no inner address, no other tool."""
     text = text[:LONGEST_REASON]
-    for name in _OTHER_TOOLS:
-        found = text.find(name)
-        if found >= 0:
-            text = text[: text.rfind(". ", 0, found) + 1]
+    other = _OTHER_TOOLS.search(text)
+    if other:
+        ends = [end.end() for end in _SENTENCE_END.finditer(text, 0, other.start())]
+        text = text[: ends[-1]] if ends else ""
     text = _ADDRESS.sub("", text)
     text = re.sub(r"^(?:Error:\s*)+", "", " ".join(text.split()))
     return text.rstrip(" .,") if len(text) <= 400 else text[:400].rstrip(" .,") + "…"

@@ -129,6 +129,17 @@ class AnswerInvalid(AlcfError):
     """A whole answer that is not in the format asked for; `completion` holds it."""
 
 
+def in_one_line(interrupt: KeyboardInterrupt, *, kept: bool) -> None:
+    """Let a cell show an interrupt as a line, as it shows our errors, and not our insides.
+
+    It stays a KeyboardInterrupt, so that whatever catches one goes on doing so. `kept` says
+    whether a part of an answer had come.
+    """
+    what = "what came is kept" if kept else "nothing had come yet"
+    line = f"KeyboardInterrupt: The prompt was interrupted; {what}."
+    interrupt._render_traceback_ = lambda: [line]  # type: ignore[attr-defined]
+
+
 def _sentence(text: str) -> str:
     """One line, closed as a sentence, because the next step follows it."""
     line = " ".join(text.split())

@@ -42,7 +42,7 @@ class RateLimit:
         async with self._first_in_line:
             if len(self._starts) == self._starts.maxlen:
                 # A little more than the window: requests do not arrive as evenly as they leave.
-                free = self._starts[0] + self._seconds * 1.05
+                free = self._starts[0] + self._seconds * 1.1
                 await anyio.sleep(max(0.0, free - time.monotonic()))
             self._starts.append(time.monotonic())
 
@@ -84,9 +84,10 @@ class Gateway:
         answer = await self._get("whoami")
         return answer if isinstance(answer, Mapping) else {}
 
-    async def catalog(self) -> Catalog:
+    async def catalog(self, *, described: bool = True) -> Catalog:
         """What runs where. One cluster's trouble becomes a note, and hides nothing of the others.
 
+        `described` asks each cluster once what it says of its models; else only what is known.
         Raises an AlcfError only when the list of endpoints itself cannot be had.
         """
         answers: dict[str, Any] = {}
@@ -106,7 +107,7 @@ class Gateway:
             for cluster in clusters:
                 group.start_soon(read, _path(cluster, "jobs"))
             for cluster in clusters:
-                if cluster not in self._descriptions:
+                if described and cluster not in self._descriptions:
                     group.start_soon(read, _path(cluster, "models"))
         if "list-endpoints" in troubles:
             raise troubles["list-endpoints"]
@@ -228,6 +229,10 @@ class Gateway:
 
     def _error(self, response: httpx.Response, body: bytes, asked: str) -> AlcfError:
         bearer = response.request.extensions.get("alcf_bearer", "your login")
+        # Whatever stands in front of the gateway may repeat what it was sent.
+        token = response.request.headers.get("authorization", "").removeprefix("Bearer ").encode()
+        if token:
+            body = body.replace(token, b"(token)")
         return error_for(response.status_code, response.headers, body, asked=asked, bearer=bearer)
 
     def _unreachable(self, error: Exception) -> GatewayUnreachable:

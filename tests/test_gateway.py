@@ -16,7 +16,7 @@ from wire import load
 
 from alcf_magics.catalog import Catalog, Model, Status
 from alcf_magics.completions import ChatRequest, Message
-from alcf_magics.errors import GatewayError, GatewayUnreachable, StreamBroken
+from alcf_magics.errors import AccessDenied, GatewayError, GatewayUnreachable, StreamBroken
 from alcf_magics.gateway import Gateway, RateLimit
 from alcf_magics.sandbox import Sandbox
 from alcf_magics.session import Session
@@ -274,3 +274,114 @@ def test_a_deeply_nested_answer_is_an_error_of_ours() -> None:
         respx.get(f"{GATEWAY}/status").respond(500, content=deep)
         with pytest.raises(GatewayError):
             with_gateway(lambda gateway: gateway.catalog())
+
+
+def test_an_interrupt_forgets_no_past_request() -> None:
+    """Requests that are cancelled while they wait neither take a place nor give one away."""
+
+    async def starts() -> list[float]:
+        limit = RateLimit(8, 0.5)
+        begun: list[float] = []
+
+        async def one() -> None:
+            await limit.turn()
+            begun.append(time.monotonic())
+
+        first = [asyncio.create_task(one()) for _ in range(8)]
+        await asyncio.gather(*first)
+        for _ in range(3):
+            cut = [asyncio.create_task(one()) for _ in range(8)]
+            await asyncio.sleep(0.02)
+            for task in cut:
+                task.cancel()
+            await asyncio.gather(*cut, return_exceptions=True)
+        await asyncio.gather(*(one() for _ in range(8)))
+        return begun
+
+    begun = asyncio.run(starts())
+    assert len(begun) == 16
+    assert min(late - early for early, late in zip(begun, begun[8:], strict=False)) >= 0.5
+
+
+@respx.mock
+def test_one_hanging_cluster_is_not_waited_for_long() -> None:
+    """What the catalog can do without gets a third of the time that the list itself gets."""
+    respx.get(f"{GATEWAY}/status").respond(json={})
+    listed = respx.get(f"{GATEWAY}/list-endpoints").respond(
+        json={"clusters": {"red": {"frameworks": {"fw": {"models": ["m"]}}}}}
+    )
+    jobs = respx.get(f"{GATEWAY}/red/jobs").mock(side_effect=httpx.ReadTimeout("hangs"))
+    described = respx.get(f"{GATEWAY}/red/models").respond(json=[])
+    catalog = with_gateway(lambda gateway: gateway.catalog())
+    assert [m.status for m in catalog] == [Status.UNKNOWN]
+    assert "red: states not known" in catalog.notes[0]
+
+    def patience(route: respx.Route) -> float:
+        return float(route.calls[0].request.extensions["timeout"]["read"])
+
+    assert patience(jobs) <= patience(listed) / 3
+    assert described.called
+
+
+@respx.mock
+def test_a_named_prompt_asks_for_no_descriptions() -> None:
+    """The catalog for a prompt that names its model leaves out what only the table shows."""
+    respx.get(f"{GATEWAY}/status").respond(json={})
+    respx.get(f"{GATEWAY}/list-endpoints").respond(
+        json={"clusters": {"red": {"frameworks": {"fw": {"models": ["m"]}}}}}
+    )
+    respx.get(f"{GATEWAY}/red/jobs").respond(json={"running": [{"Models": "m"}]})
+    described = respx.get(f"{GATEWAY}/red/models").respond(json=[])
+    catalog = with_gateway(lambda gateway: gateway.catalog(described=False))
+    assert [m.status for m in catalog] == [Status.LIVE]
+    assert not described.called
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_connection_that_dies_before_an_answer_is_no_broken_stream(begun: bool) -> None:
+    """Until the gateway has answered it was unreachable; after that its answer broke off."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        if begun:
+            head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n"
+            writer.write(head + b"content-length: 999\r\n\r\n")
+            await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+
+    async def ask() -> str:
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            gateway = Gateway(f"http://127.0.0.1:{port}", httpx.Auth(), RateLimit(100))
+            model = Model("m", "red", "fw", f"http://127.0.0.1:{port}/red/fw/v1", Status.LIVE)
+            try:
+                return await text_of(gateway, model)
+            finally:
+                await gateway.aclose()
+
+    with pytest.raises(StreamBroken if begun else GatewayUnreachable):
+        asyncio.run(ask())
+
+
+@respx.mock
+def test_what_repeats_the_token_shows_none() -> None:
+    """A proxy that quotes the request in its refusal does not bring the token to the screen."""
+    respx.get(f"{GATEWAY}/whoami").respond(403, json={"detail": "denied: Bearer t0ken-of-mine"})
+
+    class Signed(httpx.Auth):
+        def auth_flow(self, request: httpx.Request) -> Any:
+            request.headers["Authorization"] = "Bearer t0ken-of-mine"
+            yield request
+
+    async def ask() -> None:
+        gateway = Gateway(GATEWAY, Signed(), RateLimit(100))
+        try:
+            await gateway.whoami()
+        finally:
+            await gateway.aclose()
+
+    with pytest.raises(AccessDenied) as caught:
+        asyncio.run(ask())
+    assert "t0ken" not in str(caught.value) + caught.value.detail
+    assert "denied" in str(caught.value)

@@ -91,3 +91,14 @@ def test_an_endless_line_is_refused_not_kept() -> None:
 def test_an_event_without_its_blank_line_is_dropped() -> None:
     """The end of the stream does not complete an event."""
     assert decode(b"data: whole\n\ndata: half\n") == [Event("whole")]
+
+
+def test_the_end_of_the_body_ends_the_last_event() -> None:
+    """A server that forgets the last blank line has said `[DONE]` all the same."""
+    decoder = Decoder()
+    assert [e.data for e in decoder.feed(b"data: a\n\ndata: [DONE]")] == ["a"]
+    assert [e.data for e in decoder.end()] == ["[DONE]"]
+    assert decoder.end() == []
+    whole = Decoder()
+    whole.feed(b"data: a\n\n")
+    assert whole.end() == []
