@@ -281,11 +281,7 @@ class Bearers:
         held = self._grants.get(grants[0].auth_server, ())
         return tuple(grant for grant in held if grant.resource_server not in names)
 
-    def forget(self, *, everywhere: bool = False) -> tuple[Grant, ...]:
-        """The grants that `log_out` drops."""
-        return self.log_out(everywhere=everywhere).grants
-
-    def log_out(self, *, everywhere: bool = False) -> Forgotten:
+    def forget(self, *, everywhere: bool = False) -> Forgotten:
         """Drop the grants of the auth server in force, from memory and file.
 
         `everywhere` drops what other auth servers minted, too.

@@ -42,6 +42,12 @@ class ChatRequest:
     stream: bool = True
     chat_template_kwargs: Mapping[str, Any] | None = None
 
+    @classmethod
+    def prompt(cls, model: str, text: str, system: str = "", **options: Any) -> ChatRequest:
+        """The request that one prompt is; `options` are further fields by name."""
+        messages = [Message("system", system)] if system else []
+        return cls(model, (*messages, Message("user", text)), **options)
+
     def to_json(self, *, accepts_chat_template_kwargs: bool = False) -> dict[str, Any]:
         """The request body. `chat_template_kwargs` leaves only for a server known to take it."""
         body: dict[str, Any] = {
@@ -152,13 +158,13 @@ class Completion:
     record: Record | None = None
 
     def __repr__(self) -> str:
-        return self.text
+        # A terminal would obey a control sequence that a model wrote; `.text` has all of it.
+        return printable(self.text)
 
     __str__ = __repr__
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        # A terminal would obey a control sequence that a model wrote.
-        printer.text(printable(self.text))
+        printer.text(repr(self))
 
 
 class Text:

@@ -55,6 +55,7 @@ class Login:
         self._lock = threading.Lock()
         self._tried: set[Secret] = set()
         self._unconfirmed: _Unconfirmed | None = None
+        self._trouble = ""
 
     @property
     def question(self) -> str:
@@ -73,12 +74,19 @@ class Login:
             bearer = session.bearers.current()
         except (LoginExpired, NotLoggedIn):
             return None
+        except AlcfError as error:
+            # Globus cannot be asked just now. A login that is begun can wait until it can.
+            self._trouble = error.what
+            return None
         return None if bearer.grant is None else f"Already logged in {_who_and_until(bearer.grant)}"
 
     def why(self) -> str:
         """Why somebody should log in now, or what is used until then; empty if nothing is."""
         if self._session.refused is not None:
             return self._session.refused.what
+        trouble, self._trouble = self._trouble, ""
+        if trouble:
+            return trouble
         try:
             bearer = self._session.bearers.foreign()
         except NotLoggedIn as error:
@@ -98,6 +106,7 @@ class Login:
         same link then takes another try. A login of another person than the stored one is kept
         until `replace`, and raises LoginFailed with the question.
         """
+        self._unconfirmed = None
         pending = pending or self._session.pending
         if pending is None:
             raise LoginFailed("No login was begun here.", "Begin one: %alcf_login")
@@ -118,13 +127,22 @@ class Login:
             # Globus never saw it: the same code may be tried again.
             self._tried.discard(code)
             raise
-        stored = self._session.bearers.grant()
-        new = gateway_grant(grants)
-        if stored is not None and stored.identity_id != new.identity_id:
+        stored, new = self._stored(pending), gateway_grant(grants)
+        if stored is not None and _other_person(stored, new):
             question = f"You are logged in as {_who(stored)}; this login is {_who(new)}'s."
             self._unconfirmed = _Unconfirmed(pending, grants, question)
             raise LoginFailed(question, "To take it over: %alcf_login --replace")
         return self._done(pending, grants)
+
+    def _stored(self, pending: PendingLogin) -> Grant | None:
+        """The login that this one would replace; none that Globus no longer renews."""
+        session = self._session
+        if session.settings.globus_auth_url != pending.auth_server:
+            return None
+        grant = session.bearers.grant()
+        if grant is None or session.bearers.spent(grant):
+            return None
+        return grant if grant.refresh_token or grant.fresh(time.time(), margin=0) else None
 
     def replace(self) -> str:
         """Take over the login that waits for a word, in place of the stored one."""
@@ -140,18 +158,30 @@ class Login:
         memory_only = sandbox is not None and sandbox.globus_auth_url == pending.auth_server
         grant, saved = finish_login(session.bearers, grants, memory_only=memory_only)
         session.end_login(pending)
+        self._unconfirmed = None
         trouble = ""
         try:
-            who = str(session.runtime.run(session.gateway.whoami).get("username") or "")
-            if who and who != grant.username:
-                grant = replace(grant, username=who)
-                session.bearers.keep((grant,), memory_only=memory_only or not saved.written)
+            # A login to another server than the one in force cannot be shown to this gateway.
+            if session.settings.globus_auth_url == pending.auth_server:
+                grant = self._named(grant, memory_only=memory_only)
         except AlcfError as error:
             trouble = f" But the gateway says: {error}"
             if isinstance(error, LoginExpired):
                 session.refused = error
+        except KeyboardInterrupt:
+            pass  # the login itself is done
         kept = "" if saved.written or memory_only else f" Not stored: {saved.reason}."
         return f"Logged in {_who_and_until(grant)}{kept}{trouble}"
+
+    def _named(self, grant: Grant, *, memory_only: bool) -> Grant:
+        """The grant with the name by which the gateway knows its owner."""
+        session = self._session
+        who = str(session.runtime.run(session.gateway.whoami).get("username") or "")
+        if not who or who == grant.username:
+            return grant
+        named = replace(grant, username=who)
+        session.bearers.keep((named,), memory_only=memory_only)
+        return named
 
     def prompt(self, *, force: bool = False, ask: Callable[[str], str] = getpass.getpass) -> str:
         """Ask for the code until it is right, three times at most; holds the cell meanwhile."""
@@ -184,7 +214,8 @@ class Login:
                 f"The sandbox is not installed ({error.name} is missing).",
                 "Install it: %pip install 'alcf_magics[sandbox]'",
             ) from None
-        sandbox = Sandbox(**options)
+        # Some 100 tokens a second: who tries it out wants to see an answer stream.
+        sandbox = Sandbox(**{"pace": 0.2, **options})
         sandbox.start()
         session.enter_sandbox(sandbox)
         pending = session.begin_login(fresh=True)
@@ -195,13 +226,16 @@ class Login:
         """Revoke and remove this gateway's login, or every one; the line that says so."""
         session = self._session
         in_sandbox = session.sandbox is not None
-        grants = session.bearers.forget(everywhere=everywhere)
-        session.refused = None
-        failed = revoke(grants)
+        forgotten = session.bearers.forget(everywhere=everywhere)
+        session.refused = self._unconfirmed = None
+        failed = revoke(forgotten.grants)
         if in_sandbox:
             session.stop_sandbox()
             return "Logged out of the sandbox, and stopped it."
-        if not grants:
+        if forgotten.saved.reason:
+            revoked = "" if failed or not forgotten.grants else " It is revoked, and so of no use."
+            return f"The login could not be removed: {forgotten.saved.reason}.{revoked}"
+        if not forgotten.grants:
             return "You were not logged in."
         if failed is not None:
             return f"Removed the login here; at Globus it lasts until it expires. {failed.what}"
@@ -212,8 +246,10 @@ class Login:
         session = self._session
         try:
             bearer = session.bearers.current()
-        except (LoginExpired, NotLoggedIn) as error:
-            return LoginStatus((("logged in", f"no: {error}"), *self._places()))
+        except AlcfError as error:
+            known = isinstance(error, LoginExpired | NotLoggedIn)
+            said = f"no: {error}" if known else f"not known: {error}"
+            return LoginStatus((("logged in", said), *self._places()))
         grant = bearer.grant
         rows = [("token from", bearer.source)]
         if grant is not None:
@@ -239,6 +275,11 @@ class Login:
             ("gateway", settings.gateway_url),
             ("Globus Auth", settings.globus_auth_url),
         )
+
+
+def _other_person(one: Grant, other: Grant) -> bool:
+    """Whether two grants belong to two people, as far as they say whose they are."""
+    return bool(one.identity_id and other.identity_id and one.identity_id != other.identity_id)
 
 
 def _who(grant: Grant) -> str:

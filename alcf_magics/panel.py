@@ -19,7 +19,7 @@ from IPython.display import display
 from .errors import AlcfError
 from .globus import PENDING_SECONDS
 from .login import Login
-from .rendering import discard, show_link
+from .rendering import discard, link_text, show_link
 
 if TYPE_CHECKING:
     from .session import Session
@@ -71,7 +71,8 @@ class LoginPanel:
         bundle = self._view._repr_mimebundle_()
         # ipywidgets gives data alone, or data and metadata, by version.
         data = dict(bundle[0] if isinstance(bundle, tuple) else bundle)
-        data["text/plain"] = "(a box for the code)"
+        # A front end that shows no widgets, and whoever reads this output alone, gets the link.
+        data["text/plain"] = link_text(self._pending.authorize_url)
         self._widgets = display(data, raw=True, display_id=True)  # type: ignore[no-untyped-call]
         self._clock = self._session.runtime.spawn(self._count_down)
 
@@ -85,6 +86,7 @@ class LoginPanel:
         if self._session.panel is self:
             self._session.panel = None
         self._box.value = ""
+        self._line.value = f'<div role="status">{html.escape(line)}</div>'
         self._context.copy().run(self._text.update, {"text/plain": line}, raw=True)
         self._context.copy().run(self._widgets.update, {}, raw=True)
         discard(self._box, self._button, self._replace, self._row, self._line, self._view)
@@ -119,17 +121,25 @@ class LoginPanel:
         try:
             line = future.result()
         except AlcfError as error:
-            self._say(error.what if self._login.question else str(error))
-            self._replace.layout.display = "" if self._login.question else "none"
-            self._box.focus()
+            self._refuse(error.what if self._login.question else str(error))
+        except Exception as error:  # nothing may leave the panel waiting for ever
+            self._refuse(f"The login failed ({type(error).__name__}). Try again.")
         else:
-            self.close(line)
+            # A panel that a newer one made quiet may still finish its login: the newer one tells.
+            (self._session.panel or self).close(line)
+
+    def _refuse(self, why: str) -> None:
+        """Say why the login is not done, and be ready for another try."""
+        self._replace.layout.display = "" if self._login.question else "none"
+        self._say(why)
+        self._box.focus()
 
     def _enable(self) -> None:
         """Nothing that cannot be pressed looks as if it could."""
         expired = not self._pending.alive(time.time())
         self._box.disabled = self._busy or expired
         self._button.disabled = self._busy or expired or not self._box.value.strip()
+        self._replace.disabled = self._busy
 
     async def _count_down(self) -> None:
         while self._open:
@@ -137,7 +147,9 @@ class LoginPanel:
             self._context.copy().run(self._tick)
 
     def _tick(self) -> None:
-        if self._pending.alive(time.time()):
+        if self._busy and self._session.waiting_for:
+            self._say(self._session.waiting_for)
+        elif self._pending.alive(time.time()):
             self._say(self._said)
         else:
             self.close("The link has expired. Log in again: %alcf_login")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from .catalog import COLUMNS, Catalog, Status, row_of
-from .completions import Completion
+from .completions import Completion, printable
 from .formats import FORMATS
 from .tables import html_table, shown
 
@@ -72,10 +73,17 @@ def answer_html(
     """An answer as safe HTML, its reasoning folded in front."""
     folded = ""
     if reasoning:
-        from .markdown import to_html
+        page = _readable("markdown", reasoning, None)
+        folded = f"<details><summary>Reasoning</summary>{page}</details>"
+    return boxed(folded + _readable(format, text, parsed))
 
-        folded = f"<details><summary>Reasoning</summary>{to_html(reasoning)}</details>"
-    return boxed(folded + FORMATS[format].show(text, parsed))
+
+def _readable(format: str, text: str, parsed: Any) -> str:
+    """The text as its format shows it; as it is, should the renderer trip over it."""
+    try:
+        return FORMATS[format].show(text, parsed)
+    except Exception:  # whatever a model wrote, nobody shall lose an answer to it
+        return FORMATS["text"].show(text, None)
 
 
 def completion_html(completion: Completion) -> str:
@@ -102,12 +110,12 @@ def about(completion: Completion) -> str:
         parts.append("ended early")
     elif completion.finish_reason != "stop":
         parts.append(f"ended: {completion.finish_reason}")
-    return " · ".join(part for part in parts if part)
+    return printable(" · ".join(part for part in parts if part))
 
 
 def boxed(page: str, *, live: bool = False) -> str:
     """Safe HTML in a container: right-to-left text finds its side, screen readers are told."""
-    told = ' aria-live="polite" aria-busy="true"' if live else ""
+    told = ' aria-live="polite"' if live else ""
     return f'<div class="alcf-answer" dir="auto"{told}>{page}</div>'
 
 
@@ -132,11 +140,14 @@ def show_link(url: str, *lines: str) -> Any:
         "(or type <code>%alcf_login CODE</code>).</p>",
         *(f"<p>{html.escape(line)}</p>" for line in others),
     ]
-    bundle = {
-        "text/plain": "\n".join(filter(None, [why, f"Log in to ALCF: {url}", NEXT, *others])),
-        "text/html": "".join(page),
-    }
+    bundle = {"text/plain": link_text(url, *lines), "text/html": "".join(page)}
     return publish(None, bundle)
+
+
+def link_text(url: str, *lines: str) -> str:
+    """The same as plain text."""
+    why, *others = lines or [""]
+    return "\n".join(filter(None, [why, f"Log in to ALCF: {url}", NEXT, *others]))
 
 
 def publish(handle: Any, bundle: dict[str, str], metadata: dict[str, Any] | None = None) -> Any:
@@ -172,8 +183,9 @@ class Formats:
         ("alcf_magics.records", "History", history_html),
     )
 
-    def __init__(self, shell: Any) -> None:
+    def __init__(self, shell: Any, notices: Callable[[], list[str]] = list) -> None:
         self._shell = shell
+        self._notices = notices
         self._on_screen: tuple[int, Completion] | None = None
 
     def install(self) -> None:
@@ -182,7 +194,7 @@ class Formats:
         pages.for_type(Catalog, catalog_html)
         for module, name, show in self._BY_NAME:
             pages.for_type_by_name(module, name, show)
-        formatter.mimebundle_formatter.for_type(Completion, completion_bundle)
+        formatter.mimebundle_formatter.for_type(Completion, self._bundle)
         formatter.ipython_display_formatter.for_type(Completion, self._skip)
 
     def remove(self) -> None:
@@ -192,6 +204,16 @@ class Formats:
         formatter.mimebundle_formatter.pop(Completion, None)
         formatter.ipython_display_formatter.pop(Completion, None)
 
+    def _bundle(
+        self, completion: Completion, include: Any = None, exclude: Any = None
+    ) -> tuple[dict[str, str], dict[str, Any]]:
+        """A completion for a notebook: its HTML, and its record in the output's metadata.
+
+        What there is to tell beside it stands below, because a cell holds one output.
+        """
+        page = completion_html(completion) + "".join(map(line_html, self._notices()))
+        return {"text/html": page}, metadata_of(completion)
+
     def on_screen(self, completion: Completion) -> None:
         """This completion has been shown; this cell's result need not show it again."""
         self._on_screen = self._shell.execution_count, completion
@@ -200,13 +222,6 @@ class Formats:
         on_screen, self._on_screen = self._on_screen, None
         if on_screen is None or on_screen != (self._shell.execution_count, completion):
             raise NotImplementedError  # IPython's way of saying: show it as usual
-
-
-def completion_bundle(
-    completion: Completion, include: Any = None, exclude: Any = None
-) -> tuple[dict[str, str], dict[str, Any]]:
-    """A completion for a notebook: its HTML, and its record in the output's metadata."""
-    return {"text/html": completion_html(completion)}, metadata_of(completion)
 
 
 def metadata_of(completion: Completion) -> dict[str, Any]:

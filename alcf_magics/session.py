@@ -11,15 +11,16 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import functools
 import os
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from .completions import Accumulator, ChatRequest, Completion, Message
+from .completions import Accumulator, ChatRequest, Completion
 from .errors import (
     AccessDenied,
     AlcfError,
@@ -28,7 +29,9 @@ from .errors import (
     Maintenance,
     ModelNotFound,
     ModelNotReady,
+    RequestRefused,
     StreamBroken,
+    in_one_line,
 )
 from .settings import SETTING_NAMES, Settings
 
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
     from .catalog import Catalog, Model
     from .gateway import Gateway
     from .globus import PendingLogin
+    from .grants import Secret
     from .login import Login
     from .records import Entry, History
     from .runtime import Runtime
@@ -45,6 +49,16 @@ if TYPE_CHECKING:
 CATALOG_SECONDS = 60.0
 #: Seconds between two steps of a countdown, and the most that an interrupt of one takes.
 COUNT_SECONDS = 0.2
+
+
+@dataclass(frozen=True)
+class _Read:
+    """A catalog, when and where it was read, and whether with the clusters' descriptions."""
+
+    catalog: Catalog
+    at: float
+    url: str
+    described: bool
 
 
 class Session:
@@ -58,10 +72,10 @@ class Session:
         self._bearers: Bearers | None = None
         self._gateway: Gateway | None = None
         self._limit: Any = None
-        self._catalog: tuple[float, str, Catalog] | None = None
+        self._catalog: _Read | None = None
         self._login: Login | None = None
         self.pending: PendingLogin | None = None
-        self._refused: tuple[Settings, LoginExpired] | None = None
+        self._refused: tuple[Settings, Secret | None, LoginExpired] | None = None
         self._closed = False
         self._history: History | None = None
         #: The sandbox that this session started, if it did.
@@ -113,6 +127,8 @@ class Session:
                 from .runtime import Runtime
 
                 self._runtime = Runtime()
+                # Its thread would keep a script from ending.
+                atexit.register(self.close)
             return self._runtime
 
     @property
@@ -134,6 +150,8 @@ class Session:
 
     def _wait_for(self, line: str) -> None:
         self.waiting_for = line
+        if threading.current_thread() is threading.main_thread():
+            self._tick()  # nobody else will, while this thread waits
 
     @property
     def auth(self) -> GatewayAuth:
@@ -181,26 +199,37 @@ class Session:
             or pending.auth_server != settings.globus_auth_url
         ):
             pending = self.pending = begin_login(settings, now, fresh=fresh)
+        else:
+            # What is asked of the login may have changed; the code of either link will do.
+            pending = self.pending = pending.renewed(settings)
         return pending
 
     def end_login(self, pending: PendingLogin) -> None:
         """This login is done: the next one needs a verifier of its own."""
         with self._lock:
-            if self.pending is pending:
+            if self.pending is not None and self.pending.state == pending.state:
                 self.pending = None
         self._catalog = None
         self.refused = None
 
     @property
     def refused(self) -> LoginExpired | None:
-        """Why this gateway no longer takes this login; a new login, or an answer, clears it."""
-        if self._refused is None or self._refused[0] != self.settings:
+        """Why this gateway no longer takes this login.
+
+        An answer clears it, and so does a new login, here or in another kernel.
+        """
+        if self._refused is None:
             return None
-        return self._refused[1]
+        settings, token, error = self._refused
+        return error if (settings, token) == (self.settings, self._token()) else None
 
     @refused.setter
     def refused(self, error: LoginExpired | None) -> None:
-        self._refused = None if error is None else (self.settings, error)
+        self._refused = None if error is None else (self.settings, self._token(), error)
+
+    def _token(self) -> Secret | None:
+        grant = self.bearers.grant()
+        return None if grant is None else grant.access_token
 
     @contextlib.contextmanager
     def _noting_refusal(self) -> Iterator[None]:
@@ -214,30 +243,39 @@ class Session:
 
     # What runs
 
-    def catalog(self, *, max_age: float = CATALOG_SECONDS) -> Catalog:
-        """What runs where, at most `max_age` seconds old. Raises an AlcfError."""
-        gateway = self.gateway
-        if self._catalog is not None:
-            read_at, url, catalog = self._catalog
-            if url == gateway.url and time.monotonic() - read_at < max_age:
-                return catalog
+    def catalog(self, *, max_age: float = CATALOG_SECONDS, described: bool = True) -> Catalog:
+        """What runs where, at most `max_age` seconds old. Raises an AlcfError.
+
+        `described` asks the clusters, too, what they say of their models' capabilities.
+        """
+        gateway, read = self.gateway, self._catalog
+        if (
+            read is not None
+            and read.url == gateway.url
+            and (read.described or not described)
+            and time.monotonic() - read.at < max_age
+        ):
+            return read.catalog
+        fetch = functools.partial(gateway.catalog, described=described)
         with self._noting_refusal():
             try:
-                catalog = self.runtime.run(gateway.catalog, self._tick)
+                catalog = self.runtime.run(fetch, self._tick)
             except GatewayUnreachable as error:
                 for _ in self._wait_out(error):
                     time.sleep(COUNT_SECONDS)
-                catalog = self.runtime.run(gateway.catalog, self._tick)
+                catalog = self.runtime.run(fetch, self._tick)
             except CancelledError:
                 raise AlcfError("The session was closed while it waited.") from None
-        self._catalog = (time.monotonic(), gateway.url, catalog)
+        self._catalog = _Read(catalog, time.monotonic(), gateway.url, described)
         return catalog
 
     def resolve(self, name: str = "", cluster: str = "") -> Model:
         """The model that a name means now; no name means the configured model, or the default."""
-        catalog = self.catalog()
+        wanted = name or self.settings.model
+        # A name says enough: fewer requests, and a first prompt that waits for no turn.
+        catalog = self.catalog(described=not wanted)
         if not name:
-            name = self.settings.model
+            name = wanted
             if cluster:  # asked for now, and so before what was configured
                 name = catalog.without_cluster(name)
         return catalog.resolve(name, cluster)
@@ -273,6 +311,8 @@ class Session:
             if answer.began or isinstance(error, StreamBroken | KeyboardInterrupt):
                 completion = self.keep(answer, model, request, asked)
                 error.completion = completion  # type: ignore[union-attr]
+            if isinstance(error, KeyboardInterrupt):
+                in_one_line(error, kept=answer.began)
             raise
 
     def keep(
@@ -342,12 +382,14 @@ class Session:
         if error.retry_after is None:
             raise error
         end = time.monotonic() + error.retry_after
-        while (left := end - time.monotonic()) > 0:
-            self.waiting_for = f"{error.what} Trying once more in {left:.0f} s"
+        try:
+            while (left := end - time.monotonic()) > 0:
+                self.waiting_for = f"{error.what} Trying once more in {left:.0f} s"
+                self._tick()
+                yield
+        finally:  # also when it is interrupted
+            self.waiting_for = ""
             self._tick()
-            yield
-        self.waiting_for = ""
-        self._tick()
 
     def ask(
         self,
@@ -361,11 +403,13 @@ class Session:
         effort: str | None = None,
     ) -> Completion:
         """Send a prompt and wait for the whole completion. Raises an AlcfError."""
+        if not prompt.strip():
+            raise RequestRefused("The prompt is empty.", "Say what to ask: ask('…').")
         place = self.resolve(model, cluster)
-        messages = [Message("system", system)] if system else []
-        request = ChatRequest(
-            model=place.name,
-            messages=(*messages, Message("user", prompt)),
+        request = ChatRequest.prompt(
+            place.name,
+            prompt,
+            system,
             temperature=temperature,
             max_tokens=max_tokens,
             reasoning_effort=effort,
@@ -384,6 +428,7 @@ class Session:
                 self._runtime.close()
                 self._runtime = None
             self._closed = True
+            atexit.unregister(self.close)
             self.stop_sandbox()
             self._bearers = self._catalog = self.pending = self._login = None
 
@@ -417,7 +462,6 @@ def session() -> Session:
     global _session
     if _session is None:
         _session = Session()
-        atexit.register(close)
     return _session
 
 
@@ -425,8 +469,8 @@ def _forget_after_fork() -> None:
     """A child process begins anew: its parent's threads, loop and connections are not there."""
     global _session
     if _session is not None:
+        atexit.unregister(_session.close)
         _session = None
-        atexit.unregister(close)
 
 
 if hasattr(os, "register_at_fork"):
@@ -439,4 +483,3 @@ def close() -> None:
     ended, _session = _session, None
     if ended is not None:
         ended.close()
-        atexit.unregister(close)

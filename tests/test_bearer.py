@@ -241,7 +241,7 @@ def test_a_cancelled_request_does_not_lose_a_refreshed_grant(sandbox: Sandbox, h
 def test_logging_out_forgets_every_grant_of_that_server(sandbox: Sandbox, home: Path) -> None:
     """Forgotten grants are handed back for revoking, and the file is gone."""
     bearers = log_in(sandbox, home)
-    forgotten = bearers.log_out()
+    forgotten = bearers.forget()
     gone = forgotten.grants
     assert {g.resource_server for g in gone} >= {"auth.globus.org"}
     assert len(gone) == 3
@@ -445,7 +445,10 @@ def test_grants_for_memory_only_never_look_at_the_file(home: Path) -> None:
     assert held.token == Secret("old-token")
     assert bearers.newer(held) is None
     assert bearers.in_memory_only
-    assert {g.access_token for g in bearers.forget()} == {Secret("old-token"), Secret("stored")}
+    assert {g.access_token for g in bearers.forget().grants} == {
+        Secret("old-token"),
+        Secret("stored"),
+    }
     assert not TokenFile().path.exists()
 
 
@@ -569,7 +572,7 @@ def test_logging_out_takes_what_could_not_be_stored_and_what_is_stored(
     with monkeypatch.context() as patch:
         patch.setattr("os.fsync", full_disk)
         bearers.keep((grant(expires_at_seconds=hour, access_token=Secret("mine")),))
-    gone = bearers.log_out()
+    gone = bearers.forget()
     assert {g.access_token for g in gone.grants} == {Secret("mine"), Secret("old-token")}
     assert not TokenFile().path.exists()
     assert not bearers.in_memory_only
@@ -586,7 +589,7 @@ def test_logging_out_everywhere_empties_memory_and_file(home: Path) -> None:
     bearers.keep((sandboxed,), memory_only=True)
     chosen.append(Settings())
     assert bearers.current().token == Secret("old-token")
-    assert {g.access_token for g in bearers.forget(everywhere=True)} == {
+    assert {g.access_token for g in bearers.forget(everywhere=True).grants} == {
         Secret("old-token"),
         Secret("s"),
     }
@@ -608,7 +611,7 @@ def test_logging_out_of_a_file_that_cannot_be_written_is_said(
         raise OSError(errno.EROFS, "Read-only file system")
 
     monkeypatch.setattr(Path, "unlink", fail)
-    gone = bearers.log_out()
+    gone = bearers.forget()
     assert len(gone.grants) == 1
     assert "Read-only file system" in gone.saved.reason
     with pytest.raises(NotLoggedIn):

@@ -97,6 +97,7 @@ def test_domains_replace_the_policy_and_a_fresh_login_is_asked_for() -> None:
         "https://auth.globus.org/v2/web/auth-code#code=AbC-123_x&state=S",
         "auth.globus.org/v2/web/auth-code?code=AbC-123_x&state=S",
         "code=AbC-123_x&state=S#top",
+        "https://auth.globus.org/v2/web/auth-code?code=AbC-123_x",
     ],
 )
 def test_a_code_is_read_from_whatever_was_pasted(typed: str) -> None:
@@ -111,10 +112,8 @@ def test_a_code_is_read_from_whatever_was_pasted(typed: str) -> None:
         ("  ", "no code"),
         ("https://x/?code=A&state=other", "another login"),
         ("https://x/?code=A&state=", "another login"),
-        ("https://x/?code=A", "another login"),
         ("https://x/?code=A&state=S&state=other", "another login"),
         ("https://x/#code=A&state=other", "another login"),
-        ("x.org/y?code=A", "another login"),
         ("code=A&state=", "another login"),
         ("https://[x/?code=A B&state=S", "not a code"),
         ("two words", "not a code"),

@@ -374,3 +374,112 @@ def test_a_group_restriction_and_other_refusals_show_their_text(home: Path) -> N
         denied = kernel.run("%%alcf -m minerva:gemma-4-31b-it\nhi")
         assert denied.ename == "AccessDenied"
         assert "Globus Group" in denied.error_text
+
+
+def test_a_refresh_that_fails_leads_to_the_panel(
+    kernel: Kernel, sandbox: Sandbox, home: Path
+) -> None:
+    """When Globus cannot renew a login just now, one can log in all the same, and is told why."""
+    log_in(kernel, sandbox)
+    content = json.loads(tokens(home).read_text())
+    for entry in content["data"]["DEFAULT"].values():
+        entry["expires_at_seconds"] = 1000
+    tokens(home).write_text(json.dumps(content))
+    with Kernel(env=sandbox.environment, home=home) as second:
+        second.run("%load_ext alcf_magics")
+        second.run(
+            "import alcf_magics.globus as g\ng.GlobusAuth._post = lambda *a: (500, None, 'busy')"
+        )
+        assert second.run("%alcf hello").ename == "GatewayUnreachable"
+        status = second.run("%alcf_login --status")
+        assert "not known: Globus could not refresh" in status.text
+        panel = with_person(second, "%alcf_login")
+        assert panel.status == "ok"
+        assert "could not refresh" in panel.text
+        assert LINK.search(panel.text)
+
+
+def test_the_widgets_output_holds_the_link_too(kernel: Kernel) -> None:
+    """Whoever reads the output of the widgets alone finds the address and what to type."""
+    kernel.run("%load_ext alcf_magics")
+    text, view = with_person(kernel, "%alcf_login").outputs
+    assert LINK.search(view["data"]["text/plain"])
+    assert "%alcf_login CODE" in view["data"]["text/plain"]
+    assert view["data"]["text/plain"] in text["data"]["text/plain"]
+
+
+def test_a_login_that_ends_in_a_quiet_panel_is_told_in_the_open_one(
+    kernel: Kernel, sandbox: Sandbox
+) -> None:
+    """A second panel opened while the first exchanges its code says that the login is done."""
+    kernel.run("%load_ext alcf_magics")
+    kernel.run(
+        "import time, alcf_magics.globus as g\n"
+        "post = g.GlobusAuth._post\n"
+        "def slow(*given):\n"
+        "    time.sleep(1.5)\n"
+        "    return post(*given)\n"
+        "g.GlobusAuth._post = slow"
+    )
+    first = with_person(kernel, "%alcf_login")
+    box = kernel.find_widget("PasswordModel")
+    kernel.set_widget(box, value=sandbox.approve(link(first)))
+    enter(kernel, box)
+    second = with_person(kernel, "%alcf_login")
+    wait_for(kernel, lambda: "Logged in" in second.text)
+    assert not LINK.search(second.text)
+
+
+def test_whatever_goes_wrong_the_panel_is_ready_again(kernel: Kernel, sandbox: Sandbox) -> None:
+    """An error that nobody thought of leaves no panel that waits for ever."""
+    kernel.run("%load_ext alcf_magics")
+    panel = with_person(kernel, "%alcf_login")
+    kernel.run("import alcf_magics.login as l\nl.read_code = None")
+    box = kernel.find_widget("PasswordModel")
+    kernel.set_widget(box, value=sandbox.approve(link(panel)))
+    enter(kernel, box)
+    wait_for(kernel, lambda: "The login failed (TypeError)" in said(kernel))
+    assert not kernel.widgets[box]["disabled"]
+    typed = kernel.run("%alcf_login SOME-CODE")
+    assert typed.ename == "LoginFailed"
+    assert len(typed.error_text.splitlines()) == 1
+
+
+def test_a_question_is_forgotten_when_it_was_answered_otherwise(
+    kernel: Kernel, sandbox: Sandbox
+) -> None:
+    """Another person's login that nobody took over cannot be taken over later."""
+    log_in(kernel, sandbox)
+    alice = sandbox.identity
+    sandbox.identity = Identity("b0b00000-2f5b-4a55-9c3c-9d8e4f1c7a10", "bob@anl.gov", "Bob")
+    url = link(kernel.run("%alcf_login --force"))
+    assert kernel.run(f"%alcf_login {sandbox.approve(url)}").ename == "LoginFailed"
+    sandbox.identity = alice
+    assert "as alice" in kernel.run(f"%alcf_login {sandbox.approve(url)}").text
+    assert "no login to take over" in kernel.run("%alcf_login --replace").error_text
+
+
+@pytest.mark.parametrize(
+    "line", ["--status extra", "--status --force", "--sandbox --replace", "--prompt CODE"]
+)
+def test_options_that_would_be_ignored_are_refused(kernel: Kernel, line: str) -> None:
+    """Two things at once are one line that says so, and nothing is done."""
+    kernel.run("%load_ext alcf_magics")
+    cell = kernel.run(f"%alcf_login {line}")
+    assert cell.ename == "UsageError"
+    assert "go" in cell.text + cell.error_text
+
+
+def test_changed_policies_count_for_a_login_that_was_begun(
+    kernel: Kernel, sandbox: Sandbox
+) -> None:
+    """The link asks for what is set now, and the verifier stays."""
+    kernel.run("%load_ext alcf_magics")
+    first = link(kernel.run("%alcf_login"))
+    kernel.run("%config AlcfMagics.session_policies = ''")
+    kernel.run("%config AlcfMagics.session_domains = 'anl.gov'")
+    second = link(kernel.run("%alcf_login"))
+    assert "session_required_policies" in first
+    assert "session_required_policies" not in second
+    assert "session_required_single_domain=anl.gov" in second
+    assert "Logged in" in kernel.run(f"%alcf_login {sandbox.approve(first)}").text

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import time
 
 import pytest
 
 import alcf_magics
-from alcf_magics.errors import AlcfError, LoginExpired
+from alcf_magics.completions import ChatRequest
+from alcf_magics.errors import AlcfError, LoginExpired, RequestRefused
 from alcf_magics.sandbox import Sandbox
 from alcf_magics.session import Session
 
@@ -113,3 +115,39 @@ def test_a_token_that_is_none_is_named_and_hinders_no_login(
     session = logged_in(sandbox)
     assert session.ask("hello").text
     session.close()
+
+
+def test_what_an_error_proves_wrong_is_asked_again(sandbox: Sandbox) -> None:
+    """After a model was not ready the catalog is read anew, and another place may be taken."""
+    session = logged_in(sandbox)
+    session.ask("hello", model="sophia:gpt-oss-120b")
+    before = [r.path for r in sandbox.requests].count("/resource_server/list-endpoints")
+    sandbox.scenario = "maintenance"
+    model = session.resolve("sophia:gpt-oss-120b")
+    with pytest.raises(AlcfError):
+        for _ in session.stream(model, ChatRequest.prompt(model.name, "hi")):
+            pass
+    session.resolve("gpt-oss-120b")
+    after = [r.path for r in sandbox.requests].count("/resource_server/list-endpoints")
+    assert after == before + 1
+    session.close()
+
+
+def test_an_empty_prompt_is_not_sent(sandbox: Sandbox) -> None:
+    """`ask` refuses what the magic refuses."""
+    session = Session()
+    with pytest.raises(RequestRefused, match="empty"):
+        session.ask("  \n")
+    session.close()
+
+
+def test_a_script_that_closes_nothing_ends(home: object) -> None:
+    """A session's background thread does not keep a process alive."""
+    script = (
+        "from alcf_magics.session import Session\n"
+        "async def one(): return 1\n"
+        "session = Session()\n"
+        "assert session.runtime.run(one) == 1\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], timeout=60, check=False)
+    assert done.returncode == 0
