@@ -103,7 +103,7 @@ def _parsers() -> dict[str, _Parser]:
         group.add_argument(
             "--pace",
             type=_seconds,
-            default=0.02,
+            default=0.2,  # some 100 tokens a second, so that one sees it stream
             metavar="SECONDS",
             help="time between two pieces of an answer (default: %(default)s)",
         )

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 from IPython.core.error import UsageError
+from IPython.utils.text import DollarFormatter
 
 _WORD = re.compile(r"""\s*((?:'[^']*'|"(?:[^"\\]|\\.)*"|\\.|[^\s'"\\]|['"\\])+)""", re.S)
+_NAMED = re.compile(
+    r"(?<![\\\w$}^])(?:\$(?P<dollar>[A-Za-z_]\w*)(?![\w$])|\{(?P<brace>[A-Za-z_]\w*)\}(?!\{))"
+)
 _PIECE = re.compile(r"""'([^']*)'|"((?:[^"\\]|\\.)*)"|\\(.)|(.)""", re.S)
 
 
@@ -77,7 +81,9 @@ class Parser(argparse.ArgumentParser):
         other = ""
         while match := _WORD.match(line, position):
             if other:
-                self.error(f"unexpected {_unquoted(match[1])!r}")
+                # Where a word may be a code, it is not repeated.
+                word = "word" if self.longest else repr(_unquoted(match[1]))
+                self.error(f"unexpected second {word}")
             other, line = _unquoted(match[1]), line[match.end() :]
             more, position = self._head(line, str)
             words += more
@@ -126,6 +132,29 @@ class Parser(argparse.ArgumentParser):
         """A word that begins with a dash and is not a number, a lone dash or quoted."""
         short = self.longest is None or len(word) <= self.longest
         return short and bool(re.match(r"--?[A-Za-z]", word))
+
+
+def expanded(value: str, variables: Mapping[str, Any]) -> str:
+    """An option's value with the variables that it names, as far as there are such variables.
+
+    `$name` and `{name}` are replaced, also inside a text, where they are not part of LaTeX
+    (`\\frac{a}{b}`, `x_{n}`, `$x$`); `{expression}` where it is the whole value. All else stays
+    as typed: a price is a price. Raises UsageError if the whole value is a `$name` without one.
+    """
+    whole = re.fullmatch(r"\$([A-Za-z_]\w*)", value)
+    if whole and whole[1] not in variables:
+        raise UsageError(f"There is no variable {whole[1]!r} for an option to take its value from.")
+    if re.fullmatch(r"\{[^{}]+\}", value):
+        try:
+            return str(DollarFormatter().vformat(value, (), variables))
+        except Exception:  # as IPython does: what cannot be expanded stays as typed
+            return value
+
+    def named(match: re.Match[str]) -> str:
+        name = match["dollar"] or match["brace"]
+        return str(variables[name]) if name in variables else match.group()
+
+    return _NAMED.sub(named, value)
 
 
 def _unquoted(word: str) -> str:

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 #: because JupyterLab folds a cell's outputs away beyond 50.
 COMMIT_CHARACTERS = 600
 MOST_OUTPUTS = 50
+#: Seconds of silence after which a terminal says what it waits for.
+PATIENCE_SECONDS = 3.0
 
 
 class Live(abc.ABC):
@@ -138,8 +140,14 @@ class NotebookLive(Live):
             return
         self._growing.add(text[self._seen :])
         self._seen = len(text)
+        try:
+            self._draw(answer)
+        except Exception:  # whatever a model wrote: it is shown as it is until it is complete
+            self._in_pieces, self._format = False, "text"
+
+    def _draw(self, answer: Accumulator) -> None:
         if not self._in_pieces:
-            self._draw_whole(text, self._left(answer))
+            self._draw_whole(answer.text, self._left(answer))
             return
         self._commit()
         if self._growing.untaken * self._inflation + MESSAGE_BYTES > self._left(answer):
@@ -197,7 +205,8 @@ class NotebookLive(Live):
             _clear()
             self._handle, self._drawn = None, ""
         if completion is not None and (completion.text or completion.reasoning):
-            page = answer_html(completion.text, completion.reasoning) + line_html(why)
+            page = answer_html(completion.text, completion.reasoning)
+            page += line_html(why) + line_html(about(completion))
             text = f"{completion.text}\n[{why}]"
             self._publish(text, page, metadata_of(completion))
         elif self._handle is not None:
@@ -210,8 +219,13 @@ class TerminalLive(Live):
     def __init__(self, model: Model) -> None:
         super().__init__(model)
         self._printed = 0
+        self._patient = True
 
     def _show(self, answer: Accumulator) -> None:
+        if not answer.began and self._patient and self._pace.seconds > PATIENCE_SECONDS:
+            # Once: what a terminal printed stays there.
+            print(f"[{printable(self._waiting())}]", flush=True)
+            self._patient = False
         self._print(answer.text)
 
     def _print(self, text: str, end: str = "") -> None:

@@ -11,15 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class, no_var_expand
-from IPython.utils.text import DollarFormatter
-from traitlets import Unicode, default, observe
+from traitlets import TraitError, Unicode, default, observe
 
 from . import questions
-from .arguments import Help, Parser
-from .errors import LoginExpired, LoginFailed, NotLoggedIn
+from .arguments import Help, Parser, expanded
+from .errors import AlcfError, LoginExpired, LoginFailed, NotLoggedIn, in_one_line
 from .forgetting import forget
-from .formats import FORMATS
 from .live import WaitLine
+from .options import check_login, login_parser, logout_parser, models_parser, prompt_parser
 from .rendering import Formats, show_link
 from .session import close, session
 from .settings import SETTING_NAMES, Settings
@@ -31,78 +30,6 @@ if TYPE_CHECKING:
     from .completions import Completion
     from .login import LoginStatus
 
-EFFORTS = ("low", "medium", "high")
-
-
-def _login_parser() -> Parser:
-    parser = Parser("alcf_login", "Log in to the ALCF inference service with Globus.", "[CODE]", 15)
-    parser.option("--prompt", action="store_true", help="ask for the code in the cell, and wait")
-    parser.option(
-        "--sandbox", action="store_true", help="start a local sandbox instead, without an account"
-    )
-    parser.option("--status", action="store_true", help="who is logged in, from where, until when")
-    parser.option("--force", action="store_true", help="log in anew, whoever is logged in")
-    parser.option(
-        "--replace", action="store_true", help="take over a login that is another person's"
-    )
-    return parser
-
-
-def _logout_parser() -> Parser:
-    parser = Parser("alcf_logout", "Revoke and remove the login of this gateway.")
-    parser.option("--all", action="store_true", help="also logins of other auth servers")
-    return parser
-
-
-def _models_parser() -> Parser:
-    parser = Parser("alcf_models", "What runs where, now, live models first.", "[PATTERN]")
-    parser.option("--cluster", metavar="NAME", default="", help="models of one cluster")
-    parser.option("--live", action="store_true", help="live models only")
-    return parser
-
-
-def _temperature(text: str) -> float:
-    value = float(text)
-    if not 0 <= value <= 2:
-        raise ValueError
-    return value
-
-
-def _max_tokens(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise ValueError
-    return value
-
-
-_temperature.__name__ = "temperature (0 to 2)"  # argparse names the type in its complaint
-_max_tokens.__name__ = "number of tokens (1 or more)"
-
-
-def _prompt_parser() -> Parser:
-    parser = Parser(
-        "alcf",
-        "Send a prompt: the rest of the line (%alcf), or the cell (%%alcf). The answer streams.",
-        "[PROMPT]",
-    )
-    parser.option("-m", "--model", default="", help="a model, or cluster:model; see %%alcf_models")
-    parser.option("--cluster", metavar="NAME", default="", help="a model of this cluster")
-    parser.option("-s", "--system", metavar="TEXT", default="", help="the system prompt")
-    parser.option("-t", "--temperature", type=_temperature, metavar="0..2", help="sampling")
-    parser.option("--max-tokens", type=_max_tokens, metavar="N", help="longest answer, in tokens")
-    parser.option("--effort", choices=EFFORTS, help="how much a reasoning model reasons")
-    parser.option(
-        "--format",
-        choices=tuple(FORMATS),
-        default="markdown",
-        help="; ".join(f"{name}: {format.help}" for name, format in FORMATS.items()),
-    )
-    parser.option(
-        "--next-cell", action="store_true", help="with --format code: also into the next cell"
-    )
-    parser.option("--out", metavar="NAME", default="", help="a variable for the completion")
-    return parser
-
 
 @magics_class
 class AlcfMagics(Magics):
@@ -113,12 +40,16 @@ class AlcfMagics(Magics):
     gateway_url = Unicode(help="The gateway (ALCF_GATEWAY_URL).").tag(config=True)
     globus_auth_url = Unicode(help="Globus Auth (ALCF_GLOBUS_AUTH_URL).").tag(config=True)
     model = Unicode(help="The model of a prompt without -m (ALCF_MODEL).").tag(config=True)
-    session_policies = Unicode(help="Policies that Globus asks of a login.").tag(config=True)
-    session_domains = Unicode(help="Domains that Globus asks of a login.").tag(config=True)
+    session_policies = Unicode(
+        help="Policies that Globus asks of a login, separated by commas."
+    ).tag(config=True)
+    session_domains = Unicode(help="Domains that Globus asks of a login, separated by commas.").tag(
+        config=True
+    )
 
     def __init__(self, shell: InteractiveShell) -> None:
         super().__init__(shell)
-        self.formats = Formats(shell)
+        self.formats = Formats(shell, lambda: session().notices())
         for name in self._trait_values.keys() & set(SETTING_NAMES):  # from a configuration file
             session().choose(**{name: getattr(self, name)})
 
@@ -149,31 +80,35 @@ class AlcfMagics(Magics):
     @line_magic
     def alcf_login(self, line: str) -> LoginStatus | None:
         """Log in. See `%alcf_login --help`."""
+        parser = login_parser()
+        self._forget_words(line, parser)
         try:
-            options, code = _login_parser().words(line)
+            options, code = parser.words(line)
+            check_login(options, code)
         except Help as text:
             print(text)
             return None
-        try:
-            if code:
-                forget(self.shell, code)
+        with self._logging_in("login"):
             if options.status:
                 return session().login.status()
             self._log_in(code, options)
-        except KeyboardInterrupt:
-            # An ordinary traceback would show the cell, and with it the code.
-            raise LoginFailed("The login was interrupted.", "Begin again: %alcf_login") from None
-        finally:
-            self._reflect()
-            self._tell()
         return None
+
+    def _forget_words(self, line: str, parser: Parser) -> None:
+        """Any word that is no option may be a code, also in a line that turns out to be wrong."""
+        for word in line.split():
+            if word not in parser.names:
+                forget(self.shell, word)
 
     def _log_in(self, code: str, options: argparse.Namespace) -> None:
         login = session().login
         if options.sandbox:
             print(login.sandbox())
+            self._close_panel("A login to a sandbox was made below.")
         elif options.replace:
-            print(login.replace())
+            line = login.replace()
+            self._close_panel(line)
+            print(line)
         elif code:
             line = login.finish(code)
             self._close_panel(line)
@@ -203,25 +138,47 @@ class AlcfMagics(Magics):
         if session().panel is not None:
             session().panel.close(line)
 
+    @contextlib.contextmanager
+    def _logging_in(self, what: str) -> Iterator[None]:
+        """Say what is waited for; whatever goes wrong is one line, in which no code can stand."""
+        session().on_wait = WaitLine(self.shell)
+        try:
+            yield
+        except KeyboardInterrupt:
+            raise LoginFailed(
+                f"The {what} was interrupted.", f"Begin again: %alcf_{what}"
+            ) from None
+        except (AlcfError, UsageError) as error:
+            raise error.with_traceback(None) from None
+        except Exception as error:
+            raise LoginFailed(
+                f"The {what} failed for a reason of its own ({type(error).__name__}).",
+                f"Begin again: %alcf_{what}",
+            ) from None
+        finally:
+            self._reflect()
+            self._tell()
+
     @line_magic
     def alcf_logout(self, line: str) -> None:
         """Revoke and remove the login. See `%alcf_logout --help`."""
+        parser = logout_parser()
+        self._forget_words(line, parser)
         try:
-            options, word = _logout_parser().words(line)
+            options, word = parser.words(line)
         except Help as text:
             print(text)
             return
         if word:
-            raise UsageError(f"%alcf_logout takes no argument: {word!r}")
-        print(session().login.logout(everywhere=options.all))
-        self._reflect()
-        self._tell()
+            raise UsageError("%alcf_logout takes no argument; see %alcf_logout --help")
+        with self._logging_in("logout"):
+            print(session().login.logout(everywhere=options.all))
 
     @line_magic
     def alcf_models(self, line: str) -> Catalog | None:
         """What runs where. See `%alcf_models --help`."""
         try:
-            options, pattern = _models_parser().words(line)
+            options, pattern = models_parser().words(line)
         except Help as text:
             print(text)
             return None
@@ -232,9 +189,9 @@ class AlcfMagics(Magics):
     @no_var_expand
     @line_cell_magic
     def alcf(self, line: str, cell: str | None = None) -> Completion | None:
-        """Send a prompt. See `%alcf --help`."""
+        """Send a prompt: the rest of the line (%alcf), or the cell (%%alcf)."""
         try:
-            options, rest = _prompt_parser().split(line, self._expanded)
+            options, rest = prompt_parser().split(line, self._expanded)
         except Help as text:
             print(text)
             return None
@@ -251,7 +208,7 @@ class AlcfMagics(Magics):
 
         __tracebackhide__ = True
         alone = is_whole_cell(self.shell, "alcf")
-        with self._curing():
+        with self._curing(told_below=alone and hasattr(self.shell, "kernel")):
             completion = ask(
                 self.shell,
                 session(),
@@ -265,21 +222,31 @@ class AlcfMagics(Magics):
         return completion
 
     @contextlib.contextmanager
-    def _curing(self) -> Iterator[None]:
-        """Show what is waited for; when only a fresh login helps, show the panel at once."""
+    def _curing(self, *, told_below: bool = False) -> Iterator[None]:
+        """Show what is waited for; when only a fresh login helps, show the panel at once.
+
+        `told_below` says that what there is to tell goes into the cell's one output.
+        """
         __tracebackhide__ = True
         session().on_wait = WaitLine(self.shell)
         try:
             yield
         except KeyboardInterrupt as interrupt:
-            # Raised anew, so that nobody has to read the inside of the event loop.
+            told_below = False
+            if not hasattr(interrupt, "_render_traceback_"):
+                in_one_line(interrupt, kept=False)
             raise interrupt.with_traceback(None) from None
         except LoginExpired as error:
+            told_below = False
             if error.fresh_login and hasattr(self.shell, "kernel") and not is_headless(self.shell):
                 self._begin_login(prompt=False)
             raise
+        except BaseException:
+            told_below = False
+            raise
         finally:
-            self._tell()
+            if not told_below:
+                self._tell()
 
     def _tell(self) -> None:
         """Say once what happened to the token file."""
@@ -293,10 +260,17 @@ class AlcfMagics(Magics):
 
     def _expanded(self, value: str) -> str:
         """`-m $model` and `-m {model}` in an option; the prompt itself is never expanded."""
-        try:
-            return str(DollarFormatter().vformat(value, (), self.shell.user_ns))
-        except Exception:  # as IPython does: what cannot be expanded stays as typed
-            return value
+        return expanded(value, self.shell.user_ns)
+
+
+#: What `%alcf?` shows is what `%alcf --help` prints.
+for _method, _parser in (
+    (AlcfMagics.alcf_login, login_parser),
+    (AlcfMagics.alcf_logout, logout_parser),
+    (AlcfMagics.alcf_models, models_parser),
+    (AlcfMagics.alcf, prompt_parser),
+):
+    _method.__doc__ = _parser().format_help()
 
 
 def is_whole_cell(shell: Any, magic: str) -> bool:
@@ -324,7 +298,13 @@ def is_headless(shell: Any) -> bool:
 
 def load(shell: InteractiveShell) -> None:
     """Register the magics, and how their values are shown."""
-    magics = AlcfMagics(shell)
+    try:
+        magics = AlcfMagics(shell)
+    except TraitError as error:
+        # Such as a list set with %config: it would keep the magics away until a restart.
+        print(f"A setting of AlcfMagics was not understood, and all are left out: {error}")
+        shell.config.pop("AlcfMagics", None)
+        magics = AlcfMagics(shell)
     shell.register_magics(magics)
     magics.formats.install()
     questions.install(shell)

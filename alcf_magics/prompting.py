@@ -6,8 +6,8 @@ import argparse
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from .completions import ChatRequest, Completion, Message
-from .errors import AlcfError, AnswerInvalid
+from .completions import ChatRequest, Completion
+from .errors import AlcfError, AnswerInvalid, in_one_line
 from .formats import FORMATS
 from .live import Live, NotebookLive, TerminalLive
 
@@ -32,10 +32,10 @@ def ask(
     """
     __tracebackhide__ = True  # of an interrupt, a reader wants to see the cell
     model = session.resolve(options.model, options.cluster)
-    messages = [Message("system", options.system)] if options.system else []
-    request = ChatRequest(
-        model=model.name,
-        messages=(*messages, Message("user", prompt)),
+    request = ChatRequest.prompt(
+        model.name,
+        prompt,
+        options.system,
         temperature=options.temperature,
         max_tokens=options.max_tokens,
         reasoning_effort=options.effort,
@@ -55,8 +55,11 @@ def ask(
             # Interrupted while drawing: the stream itself knows nothing of it.
             completion = session.keep(answer, model, request, options.model)
             error.completion = completion  # type: ignore[union-attr]
-        interrupted = isinstance(error, KeyboardInterrupt)
-        live.fail(completion, "interrupted" if interrupted else str(error))
+        if isinstance(error, KeyboardInterrupt):
+            in_one_line(error, kept=answer is not None and answer.began)
+            live.fail(completion, "interrupted")
+        else:
+            live.fail(completion, str(error))
         _bind(shell, options.out, completion)
         # Raised anew, so that the reader does not get the inside of the event loop to read.
         raise error.with_traceback(None) from None
@@ -65,7 +68,7 @@ def ask(
     completion = _formatted(answer.kept, options.format, live, shell, options.out)
     live.finish(completion)
     _bind(shell, options.out, completion)
-    if options.next_cell:
+    if options.next_cell and completion.parsed:
         shell.set_next_input("\n\n".join(block.code.rstrip() for block in completion.parsed))
     return completion
 

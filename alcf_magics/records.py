@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .completions import ChatRequest, Completion, Usage
+from .errors import AlcfError
 from .tables import Cell, text_table
 
 if TYPE_CHECKING:
@@ -144,8 +145,15 @@ class History:
         return totals
 
     def replay(self, number: int) -> Completion:
-        """Send the same request to the same place again. Raises IndexError, or an AlcfError."""
-        return self._send(self._entries[number])
+        """Send the same request to the same place again. Raises an AlcfError."""
+        try:
+            entry = self._entries[number]
+        except IndexError:
+            raise AlcfError(
+                f"There is no prompt number {number}: there are {len(self)}, counted from 0.",
+                "See them: alcf_magics.session().history",
+            ) from None
+        return self._send(entry)
 
     def save(self, file: str | Path, *, texts: bool = False) -> int:
         """Append the records to a file as JSON Lines; how many there were.

@@ -27,7 +27,7 @@ ORDER = [
     ["session"],
     ["rendering", "login"],
     ["panel", "reasoning", "arguments", "questions", "forgetting"],
-    ["live"],
+    ["live", "options"],
     ["prompting"],
     ["magics"],
     ["demo"],

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 from kernels import Kernel
-from test_kernel_login import log_in
+from test_kernel_login import log_in, tokens
 
 from alcf_magics.sandbox import Sandbox
 
@@ -502,3 +502,61 @@ def test_the_history_shows_as_a_table(ready: Kernel, sandbox: Sandbox) -> None:
     cell = ready.run("import alcf_magics; alcf_magics.session().history")
     assert cell.html.count("<tr>") == 3
     assert "tokens in" in cell.text
+
+
+def test_a_comment_above_changes_nothing(ready: Kernel) -> None:
+    """A cell of one prompt and comments holds exactly its result."""
+    cell = ready.run("# what I want to know\n\n%alcf hello")
+    assert [o["output_type"] for o in cell.outputs] == ["execute_result"]
+
+
+def test_what_there_is_to_tell_stands_in_the_one_output(ready: Kernel, home: Path) -> None:
+    """A token file that was open to others is told below the answer, not in a second output."""
+    tokens(home).chmod(0o644)
+    ready.run("%reload_ext alcf_magics")
+    cell = ready.run("%alcf hello")
+    (output,) = cell.outputs
+    assert "was open to others" in output["data"]["text/html"]
+    assert "was open" not in output["data"]["text/plain"]
+    assert "was open" not in ready.run("%alcf hello").html
+
+
+def test_a_setting_of_the_wrong_kind_keeps_nothing_away(ready: Kernel) -> None:
+    """A list where a text belongs is told, and the magics are there after a reload."""
+    ready.run("%config AlcfMagics.session_domains = ['anl.gov']")
+    told = ready.run("%reload_ext alcf_magics")
+    assert told.status == "ok"
+    assert "session_domains" in told.text
+    assert ready.run("%alcf_login").status == "ok"
+
+
+def test_an_interrupt_is_one_line(ready: Kernel, sandbox: Sandbox) -> None:
+    """No traceback of our insides; it says what became of the answer."""
+    sandbox.pace, sandbox.burst = 0.1, 2
+    for code in ("%%alcf\nhello", "import alcf_magics; alcf_magics.session().ask('hello')"):
+        asked = len(chats(sandbox))
+        run = ready.start_cell(code)
+        run.wait_for(lambda messages, asked=asked: len(chats(sandbox)) > asked, 10)
+        time.sleep(0.5)
+        ready.interrupt()
+        cell = run.wait(10)
+        assert (cell.status, cell.ename) == ("error", "KeyboardInterrupt")
+        assert (
+            cell.error_text == "KeyboardInterrupt: The prompt was interrupted; what came is kept."
+        )
+    # Where it came from stands below what came.
+    assert "· sophia ·" in ready.cells[-2].html
+
+
+def test_no_code_puts_nothing_into_the_next_cell(ready: Kernel, sandbox: Sandbox) -> None:
+    """An answer without code stays readable, and no empty cell is made."""
+    sandbox.answer = "I cannot write that, sorry."
+    cell = ready.run("%%alcf --format code --next-cell\nx")
+    assert cell._reply["payload"] == []
+    assert "sorry" in cell.html
+
+
+def test_help_is_what_the_question_mark_shows(ready: Kernel) -> None:
+    """`%alcf?` explains the options, as `%alcf --help` does."""
+    shown = ready.run("%alcf?")
+    assert "--max-tokens" in str(shown._reply["payload"])

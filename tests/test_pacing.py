@@ -11,8 +11,9 @@ import pytest
 from alcf_magics import live, pacing, reasoning
 from alcf_magics.catalog import Model
 from alcf_magics.completions import Accumulator, Chunk, Delta
-from alcf_magics.live import NotebookLive
+from alcf_magics.live import NotebookLive, TerminalLive
 from alcf_magics.pacing import Clocks, Pace
+from alcf_magics.rendering import answer_html
 
 TICK = 0.05  # seconds between two looks, as the session looks
 
@@ -160,3 +161,41 @@ def test_reasoning_keeps_coming(screen: Screen) -> None:
     gaps = screen.gaps(began)
     assert len(gaps) >= 8
     assert max(gaps) <= 3.5
+
+
+def test_a_text_that_trips_the_renderer_is_shown_as_it_is(
+    screen: Screen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An error of our own while drawing takes nothing from the answer."""
+
+    def trip(*given: object) -> None:
+        raise IndexError("a bug")
+
+    monkeypatch.setattr("alcf_magics.growing.parse", trip)
+    stream(screen, PROSE * 5, 500)
+    assert len(screen.shown) > 3
+    monkeypatch.setattr("alcf_magics.markdown.parse", trip)
+    page = answer_html("the *answer*", "the *reasoning*")
+    assert "the *answer*" in page
+    assert "the *reasoning*" in page
+
+
+def test_a_terminal_says_once_what_it_waits_for(
+    screen: Screen, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """After three seconds of silence there is one line; a quick answer has none."""
+    time = screen.time
+    answer = Accumulator("model", "cluster", time.now)
+    drawing = TerminalLive(Model("model", "cluster", "framework", "url"))
+    drawing.draw(answer)
+    assert capsys.readouterr().out == ""
+    for _ in range(200):
+        time.now += TICK
+        drawing.draw(answer)
+    said = capsys.readouterr().out
+    assert said.startswith("[model · cluster · ")
+    assert said.count("\n") == 1
+    answer.add(Chunk(deltas=(Delta(content="Hi"),)), time.now)
+    time.now += 1
+    drawing.draw(answer)
+    assert capsys.readouterr().out == "Hi"

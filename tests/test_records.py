@@ -10,7 +10,7 @@ import pytest
 from test_session import logged_in
 
 import alcf_magics
-from alcf_magics.errors import StreamBroken
+from alcf_magics.errors import AlcfError, StreamBroken
 from alcf_magics.sandbox import Sandbox
 
 
@@ -54,7 +54,7 @@ def test_the_history_counts_replays_and_shows(sandbox: Sandbox) -> None:
     assert total.completion_tokens == 2 * first.usage.completion_tokens
     assert len(repr(session.history).splitlines()) == 4
     assert next(iter(session.history.to_pandas()["model"])) == "gpt-oss-120b"
-    with pytest.raises(IndexError):
+    with pytest.raises(AlcfError, match="no prompt number 99: there are 3"):
         session.history.replay(99)
     session.close()
 

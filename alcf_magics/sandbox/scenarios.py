@@ -31,7 +31,7 @@ class Scenario:
     by a login, not by a refresh), "stale" (whose login did not carry prompt=login) or "all".
     `jobs` is "whole", "empty" (first cluster) or "unreadable" (last cluster); `chat` is "whole",
     "rate_limited" or "tokens_per_minute"; `stream` is "whole", "cut", "unfinished", "error" or
-    "error_first".
+    "error_first". `pace` is the least time between two pieces of an answer.
     """
 
     description: str
@@ -45,7 +45,7 @@ class Scenario:
     stream: str = "whole"
     html: bool = False
     first_token_seconds: float = 0.0
-    pace: float | None = None
+    pace: float = 0.0
     gateway_grant: bool = True
     token_seconds: int | None = None
     validation: str | None = None

@@ -114,7 +114,6 @@ async def bursts(
         yield "".join(events[position : position + size])
         position += size
         if position < len(events) or cut:
-            pace = settings.behaviour.pace
-            await asyncio.sleep(settings.pace if pace is None else pace)
+            await asyncio.sleep(max(settings.pace, settings.behaviour.pace))
     if cut:
         raise ConnectionCut
