@@ -325,10 +325,13 @@ def _image(tokens: Sequence[Token], index: int, options: Any, env: dict[str, Any
 
 
 def _table_cell(tokens: Sequence[Token], index: int, *_: Any) -> str:
-    """JupyterLab would push words to the right: a cell without an alignment starts as its text."""
+    """JupyterLab would push words to the right: a cell without an alignment is put to the left,
+    one with right-to-left text to where that starts."""
     token = tokens[index]
-    direction = f' dir="{token.attrs["dir"]}"' if "dir" in token.attrs else ""
-    return f'<{token.tag}{direction} style="{token.attrs.get("style", "text-align:start")}">'
+    direction, style = "", "text-align:left"
+    if "dir" in token.attrs:
+        direction, style = f' dir="{token.attrs["dir"]}"', "text-align:start"
+    return f'<{token.tag}{direction} style="{token.attrs.get("style", style)}">'
 
 
 def _link_open(tokens: Sequence[Token], index: int, *_: Any) -> str:
