@@ -225,6 +225,11 @@ class Accumulator:
         self._last = started
         self._choices: dict[int, _Parts] = {}
 
+    def sent(self, at: float) -> None:
+        """The request leaves now: what it waited for before is no time of the model's."""
+        if not self._choices:
+            self.started = self._last = at
+
     def add(self, chunk: Chunk, at: float) -> None:
         """Add one chunk that arrived at time `at`."""
         self._last = at

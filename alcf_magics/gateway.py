@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -75,6 +75,8 @@ class Gateway:
 
     async def _turn(self, request: httpx.Request) -> None:
         await self._limit.turn()
+        if (sent := request.extensions.get("alcf_sent")) is not None:
+            sent(time.monotonic())
 
     async def aclose(self) -> None:
         await self._client.aclose()
@@ -140,9 +142,15 @@ class Gateway:
         elif path in troubles and troubles[path].status == 404:
             self._descriptions[cluster] = None
 
-    async def stream(self, model: Model, request: ChatRequest) -> AsyncIterator[Chunk]:
+    async def stream(
+        self,
+        model: Model,
+        request: ChatRequest,
+        sent: Callable[[float], None] = lambda at: None,
+    ) -> AsyncIterator[Chunk]:
         """The chunks of one completion, as they arrive.
 
+        `sent` gets the monotonic time at which the request leaves, after waiting for its turn.
         Returns after `[DONE]`, or after the end of a stream whose choices have all finished.
         Raises the error of a refused request, and StreamBroken for an answer that broke off.
         """
@@ -152,7 +160,9 @@ class Gateway:
         answered = began = False
         ending = _Ending()
         try:
-            async with self._client.stream("POST", url, json=body) as response:
+            async with self._client.stream(
+                "POST", url, json=body, extensions={"alcf_sent": sent}
+            ) as response:
                 answered = True
                 if response.status_code != 200:
                     raise self._error(response, await response.aread(), asked)

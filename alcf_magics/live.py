@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from .completions import Accumulator, Completion, printable
 from .pacing import MESSAGE_BYTES, Pace
-from .reasoning import ReasoningOutput, ReasoningWidgets
+from .reasoning import ReasoningOutput, ReasoningWidgets, fold_html
 from .rendering import (
     PLAIN_CHARACTERS,
     about,
@@ -102,9 +102,8 @@ class NotebookLive(Live):
         self._alone = alone
         self._format = format
         self._in_pieces = alone and format == "markdown"
-        # A widget that is closed leaves an empty output: only where all outputs make room.
-        fold = ReasoningWidgets if widgets and alone else ReasoningOutput
-        self._reasoning = fold(self._pace)
+        self._folded = False  # whether reasoning has a block of its own
+        self._reasoning = (ReasoningWidgets if widgets else ReasoningOutput)(self._pace)
         self._growing: Any = None
         self._seen = 0
         self._committed = 0
@@ -120,7 +119,11 @@ class NotebookLive(Live):
 
             self._growing = Growing()
             to_html("```python\n0\n```\n")  # builds the renderer, and loads the highlighter
-        if answer.reasoning:
+        if answer.reasoning and self._alone and not self._folded:
+            self._folded = True
+            if not self._seen:
+                # The waiting line makes room, so that reasoning stands above the answer.
+                self._clear()
             self._reasoning.prepare()
 
     def _size(self, answer: Accumulator) -> int:
@@ -133,10 +136,10 @@ class NotebookLive(Live):
             waiting = self._waiting()
             self._publish(waiting, line_html(waiting))
             return
-        if answer.reasoning:
+        if self._folded:
             self._reasoning.show(answer.reasoning, self._left(answer))
         text = answer.text
-        if not text:
+        if not text and self._alone:
             return
         self._growing.add(text[self._seen :])
         self._seen = len(text)
@@ -147,7 +150,7 @@ class NotebookLive(Live):
 
     def _draw(self, answer: Accumulator) -> None:
         if not self._in_pieces:
-            self._draw_whole(answer.text, self._left(answer))
+            self._draw_whole(answer, self._left(answer))
             return
         self._commit()
         if self._growing.untaken * self._inflation + MESSAGE_BYTES > self._left(answer):
@@ -168,15 +171,17 @@ class NotebookLive(Live):
             self._pieces += 1
             self._handle, self._drawn = None, ""
 
-    def _draw_whole(self, text: str, left: int) -> None:
+    def _draw_whole(self, answer: Accumulator, left: int) -> None:
         """One output with everything: as text while it comes, for formats that read it later."""
-        if len(text) + MESSAGE_BYTES > left:
+        text = answer.text
+        folded = "" if self._folded or not answer.reasoning else fold_html(answer.reasoning)
+        if len(text) + len(folded) + MESSAGE_BYTES > left:
             return
         if self._format == "markdown":
             page = self._growing.tail().html
         else:
             page = f'<pre style="white-space:pre-wrap">{html.escape(text)}</pre>'
-        self._publish(text[-PLAIN_CHARACTERS:], boxed(page, live=True))
+        self._publish(text[-PLAIN_CHARACTERS:], boxed(folded + page, live=True))
 
     def _left(self, answer: Accumulator) -> int:
         """Bytes that may be sent now."""
@@ -190,10 +195,17 @@ class NotebookLive(Live):
         bundle = {"text/plain": text, "text/html": page}
         self._handle = publish(self._handle, bundle, metadata)
 
+    def _clear(self) -> None:
+        """Let what is shown next take the place of all outputs."""
+        from IPython.display import clear_output
+
+        clear_output(wait=True)  # type: ignore[no-untyped-call]
+        self._handle, self._drawn = None, ""
+
     def finish(self, completion: Completion) -> None:
         self._reasoning.close()
         if self._alone:
-            _clear()
+            self._clear()
         else:
             from .rendering import completion_html
 
@@ -202,8 +214,7 @@ class NotebookLive(Live):
     def fail(self, completion: Completion | None, why: str) -> None:
         self._reasoning.close()
         if self._alone:
-            _clear()
-            self._handle, self._drawn = None, ""
+            self._clear()
         if completion is not None and (completion.text or completion.reasoning):
             page = answer_html(completion.text, completion.reasoning)
             page += line_html(why) + line_html(about(completion))
@@ -262,9 +273,3 @@ class WaitLine:
             self._handle = publish(self._handle, bundle)
         if not line:
             self._handle = None
-
-
-def _clear() -> None:
-    from IPython.display import clear_output
-
-    clear_output(wait=True)  # type: ignore[no-untyped-call]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from typing import Any
 
 from .pacing import MESSAGE_BYTES, Pace
@@ -80,7 +79,7 @@ class ReasoningOutput:
         if len(text) < self._shown * 1.1 or len(text) == self._shown:
             return
         self._shown = len(text)
-        page = f"<details><summary>Reasoning</summary>{_reasoning_html(text)}</details>"
+        page = fold_html(text)
         self._pace.sent(len(page))
         bundle = {"text/plain": text[-PLAIN_CHARACTERS:], "text/html": page}
         self._handle = publish(self._handle, bundle)
@@ -89,5 +88,13 @@ class ReasoningOutput:
         pass
 
 
+def fold_html(text: str) -> str:
+    """Reasoning as text in a folded block."""
+    return f"<details><summary>Reasoning</summary>{_reasoning_html(text)}</details>"
+
+
 def _reasoning_html(text: str) -> str:
-    return f'<div dir="auto" style="white-space:pre-wrap">{html.escape(text)}</div>'
+    from .mathematics import escaped
+
+    # Mathematics in it is not for the typesetter: that comes with the whole.
+    return f'<div dir="auto" style="white-space:pre-wrap">{escaped(text)}</div>'

@@ -362,7 +362,7 @@ class Session:
         self, model: Model, request: ChatRequest, answer: Accumulator
     ) -> Iterator[Accumulator]:
         gateway = self.gateway
-        for batch in self.runtime.iterate(lambda: gateway.stream(model, request)):
+        for batch in self.runtime.iterate(lambda: gateway.stream(model, request, answer.sent)):
             for at, chunk in batch:
                 answer.add(chunk, at)
             self._tick()

@@ -455,24 +455,29 @@ def test_a_long_answer_grows_in_pieces_and_ends_as_one(ready: Kernel, sandbox: S
 
 def test_reasoning_is_folded_and_apart(ready: Kernel, sandbox: Sandbox) -> None:
     """Live in a block of its own, then folded in front of the answer, and never in its text."""
-    sandbox.reasoning, sandbox.answer = ["First ", "think. "] * 20, "The answer."
+    sandbox.reasoning, sandbox.answer = ["First ", "think. "] * 20, ["The ", "answer. "] * 30
     sandbox.pace, sandbox.burst = 0.05, 4
     run = ready.start_cell("%%alcf --out a\nhello", answer="")
     run.wait_for(lambda messages: "think" in str(ready.widgets), 10)
     assert "Accordion" in str(ready.widgets)
+    # It stands above the answer, where it will stand in the end, and nothing else is there.
+    run.wait_for(lambda messages: "The answer." in run.text, 10)
+    fold, answer = run.outputs
+    assert "application/vnd.jupyter.widget-view+json" in fold["data"]
+    assert "The answer." in answer["data"]["text/html"]
     cell = run.wait(20)
     (output,) = cell.outputs
     assert "<details><summary>Reasoning</summary>" in output["data"]["text/html"]
-    assert output["data"]["text/plain"] == "The answer."
+    assert output["data"]["text/plain"] == "The answer. " * 30
     assert "think" in ready.value("a.reasoning")
     ready.settle()
     assert not any("Accordion" in str(s.get("_model_name")) for s in ready.widgets.values())
     headless = ready.run("%%alcf\nhello")
     assert "<details>" in headless.html
     # In a cell with other code nothing makes room, and a closed widget would stay behind.
-    beside = ready.start_cell("b = %alcf hello", answer="").wait(20)
-    assert "<details>" in beside.html
-    assert not any("widget" in kind for o in beside.outputs for kind in o["data"])
+    for answer in ("", None):
+        (beside,) = ready.start_cell("b = %alcf hello", answer=answer).wait(20).outputs
+        assert beside["data"]["text/html"].count("<details>") == 1
 
 
 def test_each_format_has_its_value(ready: Kernel, sandbox: Sandbox) -> None:

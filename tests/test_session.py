@@ -151,3 +151,18 @@ def test_a_script_that_closes_nothing_ends(home: object) -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], timeout=60, check=False)
     assert done.returncode == 0
+
+
+def test_seconds_count_from_sending(sandbox: Sandbox) -> None:
+    """What a prompt waited for its turn is no time to the first token."""
+    session = logged_in(sandbox)
+    session.ask("hello", model="gpt-oss-120b")
+    for _ in range(2):
+        session.catalog(max_age=0)
+    begun = time.monotonic()
+    completion = session.ask("hello", model="gpt-oss-120b")
+    waited = time.monotonic() - begun
+    assert completion.first_token_seconds is not None
+    assert completion.first_token_seconds < waited / 2
+    assert completion.seconds < waited
+    session.close()
