@@ -7,6 +7,7 @@ expired cause one refresh.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import math
 import os
@@ -27,7 +28,7 @@ from .settings import GATEWAY_RESOURCE_SERVER, TOKEN_VARIABLE, Settings, is_loop
 from .token_file import Saved, Signature, TokenFile
 
 LOG_IN = "Log in: %alcf_login"
-#: Seconds for which a refresh that failed is not tried again: those who waited share the failure.
+#: Seconds for which a refresh that failed is not tried again, where the request can do without.
 FAILURE_SECONDS = 10.0
 
 
@@ -60,15 +61,18 @@ class _Failures:
     def note(self, grant: Grant, error: AlcfError) -> None:
         if grant.refresh_token is not None:
             spent = error.detail == INVALID_GRANT
-            until = math.inf if spent else time.monotonic() + FAILURE_SECONDS
-            self._known[grant.refresh_token] = (until, copy.copy(error))
+            at = math.inf if spent else time.monotonic()
+            self._known[grant.refresh_token] = (at, copy.copy(error))
 
-    def of(self, grant: Grant) -> AlcfError | None:
-        """Why this grant is not to be refreshed now; a new error for each who asks."""
+    def of(self, grant: Grant, since: float = math.inf) -> AlcfError | None:
+        """Why a refresh of this grant failed, for good or after `since` on the monotonic clock.
+
+        A new error for each who asks: those who waited for one refresh share its failure.
+        """
         if grant.refresh_token not in self._known:
             return None
-        until, error = self._known[grant.refresh_token]
-        return copy.copy(error) if time.monotonic() < until else None
+        at, error = self._known[grant.refresh_token]
+        return copy.copy(error) if at >= since else None
 
     def for_good(self, grant: Grant) -> bool:
         error = self.of(grant)
@@ -100,6 +104,7 @@ class Bearers:
         self._memory_only: set[str] = set()  # servers whose grants are not for the file
         self._unsaved: set[str] = set()  # servers whose grants are not yet in the file
         self._failures = _Failures()
+        self._logouts = 0
 
     def grant(self) -> Grant | None:
         """The gateway's grant of the auth server in force, from memory or else from the file.
@@ -123,11 +128,11 @@ class Bearers:
 
     def _look(self, server: str) -> None:
         """Take over from the file what is newer there than what this kernel holds."""
-        before = self._grants.get(server)
+        before, logouts = self._grants.get(server), self._logouts
         snapshot = self.file.snapshot()
         stored = tuple(g for g in snapshot.grants.values() if g.auth_server == server)
         with self._memory_lock:
-            if self._grants.get(server) is not before:
+            if self._grants.get(server) is not before or self._logouts != logouts:
                 return
             if snapshot.signature is not None:
                 self._seen[server] = snapshot.signature
@@ -211,25 +216,38 @@ class Bearers:
     def _refreshed(self, grant: Grant, *, refused: bool) -> Bearer:
         """A grant renewed; when it cannot be, itself as long as it serves, or a foreign token."""
         try:
-            return self._refresh(grant)
+            return self._refresh(grant, refused=refused)
         except AlcfError:
             # It is refreshed ahead of time, so that Globus may be away for a while.
             if not refused and not self.spent(grant) and grant.fresh(self._clock(), margin=0):
                 return _own(grant)
-            other = self.foreign()
+            other = self._instead()
             if other is None:
                 raise
             return other
 
-    def _refresh(self, old: Grant) -> Bearer:
+    def _instead(self) -> Bearer | None:
+        """A foreign token, if there is one that can be sent."""
+        with contextlib.suppress(NotLoggedIn):  # rubbish in the environment
+            return self.foreign()
+        return None
+
+    def _refresh(self, old: Grant, *, refused: bool) -> Bearer:
         """One refresh for all who hold `old`, whoever comes first; one failure for all, too."""
+        asked = time.monotonic()
         with self._lock, self.file.locked():
             if old.auth_server not in self._memory_only:
                 self._look(old.auth_server)
-            grant = self._held(old.auth_server) or old
+            grant = self._held(old.auth_server)
+            in_file = old.auth_server not in self._memory_only | self._unsaved
+            if grant is None or (in_file and not self.file.path.exists()):
+                # Logged out meanwhile, here or in another kernel.
+                raise NotLoggedIn("You are not logged in to ALCF.", LOG_IN)
             if grant.access_token != old.access_token and grant.fresh(self._clock(), margin=0):
                 return _own(grant)
-            failure = self._failures.of(grant)
+            # Who comes later may try again at once, unless something else serves meanwhile.
+            serves = (not refused and grant.fresh(self._clock(), margin=0)) or self._instead()
+            failure = self._failures.of(grant, asked - (FAILURE_SECONDS if serves else 0))
             if failure is not None:
                 raise failure
             try:
@@ -297,6 +315,7 @@ class Bearers:
             saved = self.file.remove(None if everywhere else server)
             held: list[Grant] = []
             with self._memory_lock:
+                self._logouts += 1
                 for name in {server, *(self._grants if everywhere else ())}:
                     held += self._grants.pop(name, ())
                     self._memory_only.discard(name)
@@ -375,12 +394,18 @@ def finish_login(
 def revoke(grants: tuple[Grant, ...]) -> AlcfError | None:
     """Revoke every token of these grants; the first thing that went wrong, if anything did."""
     failed: AlcfError | None = None
+    silent: set[str] = set()
     for grant in grants:
-        for token in filter(None, (grant.access_token, grant.refresh_token)):
+        # The refresh token first: whoever meets a revoked access token must not renew it.
+        for token in filter(None, (grant.refresh_token, grant.access_token)):
+            if grant.auth_server in silent:
+                break
             try:
                 GlobusAuth(grant.auth_server).revoke(token)
             except AlcfError as error:
                 failed = failed or error
+                if error.status is None:  # nobody answers: one wait is enough
+                    silent.add(grant.auth_server)
     return failed
 
 

@@ -99,12 +99,14 @@ class Login:
         fresh = force or (refused is not None and refused.fresh_login)
         return self._session.begin_login(fresh=fresh)
 
-    def finish(self, typed: str, pending: PendingLogin | None = None) -> str:
+    def finish(
+        self, typed: str, pending: PendingLogin | None = None, *, take_over: bool = False
+    ) -> str:
         """Exchange what a person pasted; the line that says how it went.
 
         Each code is exchanged once. Raises LoginFailed for an empty, wrong or spent code: the
         same link then takes another try. A login of another person than the stored one is kept
-        until `replace`, and raises LoginFailed with the question.
+        until `replace`, and raises LoginFailed with the question; `take_over` answers it before.
         """
         self._unconfirmed = None
         pending = pending or self._session.pending
@@ -128,7 +130,7 @@ class Login:
             self._tried.discard(code)
             raise
         stored, new = self._stored(pending), gateway_grant(grants)
-        if stored is not None and _other_person(stored, new):
+        if stored is not None and _other_person(stored, new) and not take_over:
             question = f"You are logged in as {_who(stored)}; this login is {_who(new)}'s."
             self._unconfirmed = _Unconfirmed(pending, grants, question)
             raise LoginFailed(question, "To take it over: %alcf_login --replace")
@@ -179,6 +181,9 @@ class Login:
         who = str(session.runtime.run(session.gateway.whoami).get("username") or "")
         if not who or who == grant.username:
             return grant
+        held = session.bearers.grant()  # what whoami may have renewed
+        if held is not None and held.refresh_token == grant.refresh_token:
+            grant = held
         named = replace(grant, username=who)
         session.bearers.keep((named,), memory_only=memory_only)
         return named
@@ -218,19 +223,32 @@ class Login:
         sandbox = Sandbox(**{"pace": 0.2, **options})
         sandbox.start()
         session.enter_sandbox(sandbox)
-        pending = session.begin_login(fresh=True)
-        line = self.finish(sandbox.approve(pending.authorize_url), pending)
+        try:
+            pending = session.begin_login(fresh=True)
+            line = self.finish(sandbox.approve(pending.authorize_url), pending)
+        except BaseException:
+            session.stop_sandbox()
+            raise
         return f"{line} This is a sandbox, in this kernel only: no real model answers."
 
     def logout(self, *, everywhere: bool = False) -> str:
         """Revoke and remove this gateway's login, or every one; the line that says so."""
         session = self._session
-        in_sandbox = session.sandbox is not None
+        sandbox = session.sandbox
+        in_sandbox = (
+            sandbox is not None
+            and not everywhere
+            and session.settings.globus_auth_url == sandbox.globus_auth_url
+        )
         forgotten = session.bearers.forget(everywhere=everywhere)
         session.refused = self._unconfirmed = None
-        failed = revoke(forgotten.grants)
-        if in_sandbox:
+        try:
+            failed = revoke(forgotten.grants)
+        except KeyboardInterrupt:
+            failed = AlcfError("Revoking it was interrupted.")
+        if in_sandbox or everywhere:
             session.stop_sandbox()
+        if in_sandbox:
             return "Logged out of the sandbox, and stopped it."
         if forgotten.saved.reason:
             revoked = "" if failed or not forgotten.grants else " It is revoked, and so of no use."
@@ -264,6 +282,8 @@ class Login:
         except AlcfError as error:
             rows.insert(0, ("logged in", _who(grant) if grant else "with a token"))
             rows.append(("the gateway says", str(error)))
+            if isinstance(error, LoginExpired):
+                session.refused = error
         return LoginStatus((*rows, *self._places()))
 
     def _places(self) -> tuple[tuple[str, str], ...]:

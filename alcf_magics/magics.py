@@ -105,15 +105,12 @@ class AlcfMagics(Magics):
         if options.sandbox:
             print(login.sandbox())
             self._close_panel("A login to a sandbox was made below.")
-        elif options.replace:
-            line = login.replace()
-            self._close_panel(line)
-            print(line)
-        elif code:
-            line = login.finish(code)
+        elif code or options.replace:
+            line = login.finish(code, take_over=options.replace) if code else login.replace()
             self._close_panel(line)
             print(line)
         elif not options.force and (state := login.state()) is not None:
+            self._close_panel(state)
             print(state)
         else:
             self._begin_login(options.prompt, force=options.force)
@@ -128,7 +125,9 @@ class AlcfMagics(Magics):
                 raise NotLoggedIn("Nobody is here to paste a code.", NOBODY)
             show_link(login.begin(force=force).authorize_url, login.why(), NOBODY)
         elif prompt or not hasattr(self.shell, "kernel"):
-            print(login.prompt(force=force))
+            said = login.prompt(force=force)
+            self._close_panel(said)
+            print(said)
         else:
             from .panel import LoginPanel
 

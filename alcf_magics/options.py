@@ -27,15 +27,17 @@ def login_parser() -> Parser:
 
 
 def check_login(options: argparse.Namespace, code: str) -> None:
-    """One thing at a time: what would be ignored is refused."""
-    chosen = [name for name in ("sandbox", "status", "replace") if getattr(options, name)]
+    """One thing at a time: what would be ignored is refused.
+
+    `--force` is no harm beside anything: people leave it in the line that they have just run.
+    """
+    chosen = [f"--{name}" for name in ("status", "sandbox", "prompt") if getattr(options, name)]
     if code:
         chosen.append("CODE")
+    if options.replace and not code:
+        chosen.append("--replace")
     if len(chosen) > 1:
         raise UsageError(f"%alcf_login: {' and '.join(chosen)} do not go together")
-    if chosen and (options.force or options.prompt):
-        extra = "--force" if options.force else "--prompt"
-        raise UsageError(f"%alcf_login: {extra} does not go with {chosen[0]}")
 
 
 def logout_parser() -> Parser:

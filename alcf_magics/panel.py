@@ -63,9 +63,8 @@ class LoginPanel:
 
     def show(self) -> None:
         """Display the panel in the running cell, and let an older one go quiet."""
-        older, self._session.panel = self._session.panel, self
-        if older is not None:
-            older.close("Another login was begun below.")
+        if self._session.panel is not None:
+            self._session.panel.close("Another login was begun below.")
         self._text = show_link(self._pending.authorize_url, self._why)
         self._say("")
         bundle = self._view._repr_mimebundle_()
@@ -74,6 +73,7 @@ class LoginPanel:
         # A front end that shows no widgets, and whoever reads this output alone, gets the link.
         data["text/plain"] = link_text(self._pending.authorize_url)
         self._widgets = display(data, raw=True, display_id=True)  # type: ignore[no-untyped-call]
+        self._session.panel = self
         self._clock = self._session.runtime.spawn(self._count_down)
 
     def close(self, line: str) -> None:
@@ -149,7 +149,7 @@ class LoginPanel:
     def _tick(self) -> None:
         if self._busy and self._session.waiting_for:
             self._say(self._session.waiting_for)
-        elif self._pending.alive(time.time()):
+        elif self._busy or self._pending.alive(time.time()):
             self._say(self._said)
         else:
             self.close("The link has expired. Log in again: %alcf_login")

@@ -229,7 +229,8 @@ class Session:
 
     def _token(self) -> Secret | None:
         grant = self.bearers.grant()
-        return None if grant is None else grant.access_token
+        # A refresh keeps the refresh token: it is still the login that was refused.
+        return None if grant is None else grant.refresh_token or grant.access_token
 
     @contextlib.contextmanager
     def _noting_refusal(self) -> Iterator[None]:

@@ -86,7 +86,9 @@ class _Found:
 
 def apps_directory() -> Path:
     """Where Globus SDK programs keep their token files; HOME decides."""
-    return Path("~/.globus/app").expanduser()
+    home = os.path.expanduser("~")  # noqa: PTH111  (pathlib raises where there is no home)
+    # Without a home nothing is read or stored: a place in which no file can be.
+    return Path(os.devnull if home.startswith("~") else home, ".globus", "app")
 
 
 def default_path() -> Path:

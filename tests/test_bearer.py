@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import parse_qsl
 
 import anyio
 import httpx
@@ -286,7 +287,7 @@ def at_once(count: int, call: Callable[[], object]) -> list[object]:
 
 @respx.mock
 def test_those_who_wait_share_a_failure(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Eight threads behind one slow failure cause one request; some seconds later it is retried."""
+    """Eight threads behind one slow failure cause one request; who comes later tries again."""
     TokenFile().save((grant(),))
     bearers = Bearers(Settings)
 
@@ -300,11 +301,16 @@ def test_those_who_wait_share_a_failure(home: Path, monkeypatch: pytest.MonkeyPa
     assert len({id(error) for error in errors}) == 8
     assert route.call_count == 1
     assert not bearers.spent(grant())
+    # Who comes later tries again at once: the network may be back.
+    with pytest.raises(GatewayUnreachable):
+        bearers.current()
+    assert route.call_count == 2
+    # Where another token serves meanwhile, Globus is left alone for a while.
+    monkeypatch.setenv("ALCF_AI_TOKEN", "environment")
+    assert [bearers.current().token.reveal() for _ in range(3)] == ["environment"] * 3
+    assert route.call_count == 2
     monkeypatch.setattr(bearer, "FAILURE_SECONDS", 0.0)
-    again = Bearers(Settings)
-    for _ in range(2):
-        with pytest.raises(GatewayUnreachable):
-            again.current()
+    assert bearers.current().token.reveal() == "environment"
     assert route.call_count == 3
 
 
@@ -630,3 +636,33 @@ def test_a_refresh_keeps_entries_of_other_people(sandbox: Sandbox, home: Path) -
     sandbox.expire_access_tokens()
     assert ask_sync(bearers, sandbox) == 200
     assert json.loads(path.read_text())["data"]["DEFAULT"]["other"] == odd
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_a_logout_is_not_undone_by_who_is_using_the_login(home: Path, elsewhere: bool) -> None:
+    """A request that meets a token revoked meanwhile does not bring the login back."""
+    TokenFile().save((grant(expires_at_seconds=int(time.time()) + 9000),))
+    user, leaver = Bearers(Settings), Bearers(Settings)
+    if not elsewhere:
+        leaver = user
+    used = user.current()
+    leaver.forget()
+    with respx.mock:
+        route = respx.post(TOKEN_URL).respond(json=refreshed())
+        with pytest.raises(NotLoggedIn):
+            user.renew(used)
+        assert not route.called
+    assert not TokenFile().path.exists()
+
+
+@respx.mock
+def test_the_refresh_token_is_revoked_first_and_silence_waited_for_once(home: Path) -> None:
+    """Nobody can renew what is being revoked; a Globus that is away costs one time-out."""
+    route = respx.post(f"{TOKEN_URL}/revoke").respond(json={"active": False})
+    assert bearer.revoke((grant(),)) is None
+    sent = [dict(parse_qsl(call.request.content.decode()))["token"] for call in route.calls]
+    assert sent == ["old-refresh", "old-token"]
+    route.mock(side_effect=httpx.ConnectTimeout("away"))
+    failed = bearer.revoke((grant(), grant(resource_server="other")))
+    assert isinstance(failed, GatewayUnreachable)
+    assert route.call_count == 3

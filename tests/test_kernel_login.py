@@ -460,7 +460,7 @@ def test_a_question_is_forgotten_when_it_was_answered_otherwise(
 
 
 @pytest.mark.parametrize(
-    "line", ["--status extra", "--status --force", "--sandbox --replace", "--prompt CODE"]
+    "line", ["--status extra", "--sandbox --replace", "--prompt CODE", "--status --prompt"]
 )
 def test_options_that_would_be_ignored_are_refused(kernel: Kernel, line: str) -> None:
     """Two things at once are one line that says so, and nothing is done."""
@@ -483,3 +483,82 @@ def test_changed_policies_count_for_a_login_that_was_begun(
     assert "session_required_policies" not in second
     assert "session_required_single_domain=anl.gov" in second
     assert "Logged in" in kernel.run(f"%alcf_login {sandbox.approve(first)}").text
+
+
+def test_a_panel_that_could_not_be_shown_is_none(kernel: Kernel, sandbox: Sandbox) -> None:
+    """An interrupt while the panel is drawn does not stand in the way of the next one."""
+    kernel.run("%load_ext alcf_magics")
+    kernel.run(
+        "import alcf_magics.panel as p\n"
+        "show = p.show_link\n"
+        "def interrupted(*given): raise KeyboardInterrupt\n"
+        "p.show_link = interrupted"
+    )
+    assert with_person(kernel, "%alcf_login").ename == "LoginFailed"
+    kernel.run("p.show_link = show")
+    assert LINK.search(with_person(kernel, "%alcf_login").text)
+    assert kernel.run("%unload_ext alcf_magics").status == "ok"
+
+
+def test_an_open_panel_ends_with_any_login(kernel: Kernel, sandbox: Sandbox, home: Path) -> None:
+    """A login made at a prompt, or in another kernel, leaves no panel that counts down."""
+    kernel.run("%load_ext alcf_magics")
+    panel = with_person(kernel, "%alcf_login")
+    url = link(panel)
+    kernel.run("%alcf_login --prompt", answer=lambda prompt: sandbox.approve(url))
+    assert panel.text.strip().startswith("Logged in as alice")
+    kernel.run("%alcf_logout")
+    panel = with_person(kernel, "%alcf_login")
+    with Kernel(env=sandbox.environment, home=home) as second:
+        log_in(second, sandbox)
+    assert "Already logged in" in kernel.run("%alcf_login").text
+    assert "Already logged in" in panel.text
+
+
+def test_a_logout_beside_a_sandbox_says_what_it_does(
+    kernel: Kernel, sandbox: Sandbox, home: Path
+) -> None:
+    """With the real servers set again, logging out is not told as leaving the sandbox."""
+    log_in(kernel, sandbox)
+    kernel.run("%alcf_login --sandbox")
+    kernel.run(f"%config AlcfMagics.gateway_url = {sandbox.gateway_url!r}")
+    kernel.run(f"%config AlcfMagics.globus_auth_url = {sandbox.globus_auth_url!r}")
+    assert kernel.run("%alcf_logout").text.strip().startswith("Logged out: the login is revoked")
+    assert not tokens(home).exists()
+
+
+def test_an_interrupted_sandbox_leaves_the_kernel_as_it_was(
+    kernel: Kernel, sandbox: Sandbox
+) -> None:
+    """What could not be entered is left: the next login is at the real place."""
+    log_in(kernel, sandbox)
+    kernel.run(
+        "from alcf_magics.sandbox import Sandbox\n"
+        "def interrupted(*given): raise KeyboardInterrupt\n"
+        "Sandbox.approve = interrupted"
+    )
+    assert kernel.run("%alcf_login --sandbox").ename == "LoginFailed"
+    assert "Already logged in" in kernel.run("%alcf_login").text
+    assert sandbox.gateway_url in kernel.run("%alcf_login --status").text
+
+
+def test_a_refusal_that_status_meets_counts(home: Path) -> None:
+    """Told by --status to log in again, %alcf_login does not say that all is well."""
+    with (
+        Sandbox("policy_timeout") as sandbox,
+        Kernel(env=sandbox.environment, home=home) as kernel,
+    ):
+        log_in(kernel, sandbox)
+        with Kernel(env=sandbox.environment, home=home) as second:
+            second.run("%load_ext alcf_magics")
+            assert "fresh login" in second.run("%alcf_login --status").text
+            assert "prompt=login" in link(second.run("%alcf_login"))
+
+
+def test_a_code_can_take_over_in_one_line(kernel: Kernel, sandbox: Sandbox) -> None:
+    """`--replace CODE` is a login as another person, asked and answered; --force is no harm."""
+    log_in(kernel, sandbox)
+    sandbox.identity = Identity("b0b00000-2f5b-4a55-9c3c-9d8e4f1c7a10", "bob@anl.gov", "Bob")
+    url = link(kernel.run("%alcf_login --force"))
+    done = kernel.run(f"%alcf_login --force --replace {sandbox.approve(url)}")
+    assert "Logged in as bob@anl.gov" in done.text
