@@ -18,6 +18,7 @@ from .reasoning import ReasoningOutput, ReasoningWidgets, fold_html
 from .rendering import (
     PLAIN_CHARACTERS,
     about,
+    after_cell,
     answer_html,
     boxed,
     line_html,
@@ -32,6 +33,10 @@ if TYPE_CHECKING:
 #: because JupyterLab folds a cell's outputs away beyond 50.
 COMMIT_CHARACTERS = 600
 MOST_OUTPUTS = 50
+#: A part without a safe cut of so many times that size is drawn when it has grown by this factor,
+#: whatever was sent before.
+LONG_TAIL = 2
+GROWTH = 1.25
 #: Seconds of silence after which a terminal says what it waits for.
 PATIENCE_SECONDS = 3.0
 
@@ -108,7 +113,8 @@ class NotebookLive(Live):
         self._seen = 0
         self._committed = 0
         self._pieces = 0
-        self._inflation = 1.0  # bytes of HTML for each character of the tail, as drawn last
+        self._tail = 0  # characters of the tail, as drawn last
+        self._inflation = 1.0  # bytes sent for each of them
         self._handle: Any = None
         self._drawn = ""
 
@@ -153,12 +159,16 @@ class NotebookLive(Live):
             self._draw_whole(answer, self._left(answer))
             return
         self._commit()
-        if self._growing.untaken * self._inflation + MESSAGE_BYTES > self._left(answer):
+        size = self._growing.untaken
+        # A long part without a safe cut grows by a share between two draws: that is linear, too.
+        grown = size > LONG_TAIL * COMMIT_CHARACTERS and size > GROWTH * self._tail
+        if not grown and size * self._inflation + MESSAGE_BYTES > self._left(answer):
             return
         tail = self._growing.tail()
         if tail.html:
-            self._inflation = len(tail.html) / len(tail.markdown)
-            self._publish(tail.markdown[-PLAIN_CHARACTERS:], boxed(tail.html, live=True))
+            self._tail, page = size, boxed(tail.html, live=True)
+            self._inflation = len(page) / size
+            self._publish(tail.markdown[-PLAIN_CHARACTERS:], page)
 
     def _commit(self) -> None:
         """Leave finished parts in the output that is there, and go on in a new one."""
@@ -169,6 +179,7 @@ class NotebookLive(Live):
             self._publish(piece.markdown, boxed(piece.html))
             self._committed += len(piece.markdown)
             self._pieces += 1
+            self._tail = 0
             self._handle, self._drawn = None, ""
 
     def _draw_whole(self, answer: Accumulator, left: int) -> None:
@@ -203,7 +214,8 @@ class NotebookLive(Live):
         self._handle, self._drawn = None, ""
 
     def finish(self, completion: Completion) -> None:
-        self._reasoning.close()
+        # Later: until the result takes the place of all outputs, nothing is to move.
+        after_cell(self._reasoning.close)
         if self._alone:
             self._clear()
         else:
@@ -212,7 +224,7 @@ class NotebookLive(Live):
             self._publish(completion.text, completion_html(completion), metadata_of(completion))
 
     def fail(self, completion: Completion | None, why: str) -> None:
-        self._reasoning.close()
+        after_cell(self._reasoning.close)
         if self._alone:
             self._clear()
         if completion is not None and (completion.text or completion.reasoning):

@@ -51,6 +51,9 @@ _ENDS_BEFORE_NAME = re.compile(r"[0-9A-Za-z)\]}']\Z")
 _AMOUNTS = re.compile(r"[0-9][0-9.,]*[kKmMbB]?\s*\|(?:.*\|)?\s*[0-9][0-9.,]*[kKmMbB]?", re.S)
 _AMOUNT_BEFORE = re.compile(r"[0-9][kKmMbB]?\Z")
 _TEX_CODE = re.compile(r"[\\^]")
+_COMMAND = re.compile(r"\\[A-Za-z]+")
+_SPACED = re.compile(r" +(?! )(?=.*(?:\\[A-Za-z]|[\^_])).*[^ ] +")
+_ELLIPSIS = re.compile(r"[\s.…]*")
 _TEX = re.compile(r"[\\^_{}]")
 _QUOTE_PREFIX = re.compile(r"[ ]{0,3}(?:>[ ]?)+")
 
@@ -271,7 +274,7 @@ class _Scan:
         if end + 2 > limit:
             return None
         content = self._text[start + 2 : end]
-        if not content.strip():
+        if _ELLIPSIS.fullmatch(content):
             return None
         if what == "$$" and (_reads_as_words(content) or self._is_money(start + 2, end, end + 2)):
             return None
@@ -290,7 +293,7 @@ class _Scan:
         again = self._next(self._places.get("\\(", []), start + 2)
         if end is None or (again is not None and again < end) or self._crosses_border(start, end):
             return None
-        return end + 2 if self._text[start + 2 : end].strip() else None
+        return None if _ELLIPSIS.fullmatch(self._text, start + 2, end) else end + 2
 
     def _dollars(self, number: int) -> list[tuple[int, int]]:
         """The formula that a `$` opens, and those that follow it with nothing in between."""
@@ -313,8 +316,9 @@ class _Scan:
         """
         text = self._text
         following = text[start + 1 : start + 2]
-        if not following or following.isspace() or following in _NOT_AFTER_DOLLAR:
+        if not following or following in "\t\n" or following in _NOT_AFTER_DOLLAR:
             return None
+        spaced = following == " "  # as in `$ \alpha $`: only if it looks like TeX
         for later in range(number + 1, len(self._marks)):
             mark = self._marks[later]
             what = mark.group()
@@ -323,9 +327,11 @@ class _Scan:
             if what[0] != "$":
                 continue
             end = mark.start()
-            if len(what) > 2 or text[end - 1].isspace() or self._crosses_border(start, end):
+            if len(what) > 2 or text[end - 1].isspace() != spaced:
                 return None
             content = text[start + 1 : end]
+            if self._crosses_border(start, end) or (spaced and not _SPACED.fullmatch(content)):
+                return None
             if (
                 self._is_money(start + 1, end, end + 1)
                 or _ends_like_a_variable(content, text[end + 1 : end + 2])
@@ -340,7 +346,7 @@ class _Scan:
         text = self._text
         content = text[start:end]
         if text[after : after + 1].isdigit() and (after == end + 1 or content[0].isdigit()):
-            return True
+            return not _COMMAND.fullmatch(content)  # `$\sim$5` is said of a number
         if _reads_as_amount(content):
             return True
         before = text[max(start - 3, 0) : start - 1]

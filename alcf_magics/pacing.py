@@ -48,8 +48,8 @@ class Pace:
         self._cpu_before = self._clocks.process()
         self._next = 0.0
         self._began: float | None = None
-        self._spent = self._cost = 0.0
-        self._size = 0
+        self._spent = 0.0
+        self._drawn = 0  # characters
         self._sent = 0
         self._messages = 0
 
@@ -70,11 +70,14 @@ class Pace:
             self._sent = 0
 
     def affords(self, size: int) -> bool:
-        """Whether the CPU for a draw of `size` characters is there, going by the last draw."""
+        """Whether the CPU for a draw of `size` characters is there, going by the draws so far.
+
+        By all of them: one that a garbage collection made slow says little of the next.
+        """
         # All else that the process does meanwhile is reading and parsing, or as little.
         read = self._clocks.process() - self._cpu_before - self._spent
         share = max(DRAW_PER_READ * read, DRAW_PER_SECOND * self.seconds)
-        expected = self._cost * (size + BASE_CHARACTERS) / (self._size + BASE_CHARACTERS)
+        expected = self._spent / max(1, self._drawn) * (size + BASE_CHARACTERS)
         return self._spent + expected <= share + ALLOWANCE_SECONDS
 
     @contextlib.contextmanager
@@ -83,9 +86,8 @@ class Pace:
         now, cpu = self._clocks.wall(), self._clocks.thread()
         self._messages = 0
         yield
-        self._cost = self._clocks.thread() - cpu
-        self._size = size
-        self._spent += self._cost
+        self._spent += self._clocks.thread() - cpu
+        self._drawn += size + BASE_CHARACTERS
         self._next = now + DRAW_SECONDS * max(1, self._messages)
 
     @contextlib.contextmanager

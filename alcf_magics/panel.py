@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 import ipywidgets as widgets
-from IPython.display import display
 
 from .errors import AlcfError
 from .globus import PENDING_SECONDS
 from .login import Login
-from .rendering import discard, link_text, show_link
+from .rendering import discard, link_text, show_link, show_widget
 
 if TYPE_CHECKING:
     from .session import Session
@@ -67,12 +66,8 @@ class LoginPanel:
             self._session.panel.close("Another login was begun below.")
         self._text = show_link(self._pending.authorize_url, self._why)
         self._say("")
-        bundle = self._view._repr_mimebundle_()
-        # ipywidgets gives data alone, or data and metadata, by version.
-        data = dict(bundle[0] if isinstance(bundle, tuple) else bundle)
         # A front end that shows no widgets, and whoever reads this output alone, gets the link.
-        data["text/plain"] = link_text(self._pending.authorize_url)
-        self._widgets = display(data, raw=True, display_id=True)  # type: ignore[no-untyped-call]
+        self._widgets = show_widget(self._view, link_text(self._pending.authorize_url))
         self._session.panel = self
         self._clock = self._session.runtime.spawn(self._count_down)
 

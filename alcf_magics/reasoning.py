@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .pacing import MESSAGE_BYTES, Pace
-from .rendering import PLAIN_CHARACTERS, discard, publish
+from .rendering import PLAIN_CHARACTERS, discard, publish, show_widget
 
 #: Characters that one widget holds; one that is full is not sent again.
 WIDGET_CHARACTERS = 2000
@@ -25,13 +25,13 @@ class ReasoningWidgets:
         """Show the block, empty. Importing widgets takes longer than many draws do."""
         if self._fold is None:
             import ipywidgets
-            from IPython.display import display
 
             self._lines = ipywidgets.VBox([ipywidgets.HTML()])
             self._fold = ipywidgets.Accordion(
                 children=[self._lines], titles=("Reasoning",), selected_index=None
             )
-            display(self._fold)  # type: ignore[no-untyped-call]
+            # A notebook that is saved now and opened without a kernel shows this line.
+            show_widget(self._fold, "(the model's reasoning, while it came)")
 
     def show(self, text: str, left: int) -> None:
         """Show the reasoning so far, if that can be sent with so many bytes left."""

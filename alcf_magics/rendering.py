@@ -29,6 +29,10 @@ _DOTS = {
     Status.OFFLINE: "#808080",
     Status.MAINTENANCE: "#c0392b",
 }
+#: A long address is broken; the columns of a table keep their width.
+_WRAP = "overflow-wrap:break-word"
+_CELL_STYLE = ' style="text-align:left"'
+_LIVE_STYLE = "<style>.alcf-answer[aria-live] :is(td,th){text-align:left}</style>"
 #: Characters of a text that grows that go along as plain text.
 PLAIN_CHARACTERS = 80
 #: What to type where there is no box for the code.
@@ -116,7 +120,10 @@ def about(completion: Completion) -> str:
 def boxed(page: str, *, live: bool = False) -> str:
     """Safe HTML in a container: right-to-left text finds its side, screen readers are told."""
     told = ' aria-live="polite"' if live else ""
-    return f'<div class="alcf-answer" dir="auto"{told}>{page}</div>'
+    if live and _CELL_STYLE in page:
+        # What is sent again and again says once what stands in each cell of the finished table.
+        page = _LIVE_STYLE + page.replace(_CELL_STYLE, "")
+    return f'<div class="alcf-answer" dir="auto" style="{_WRAP}"{told}>{page}</div>'
 
 
 def line_html(text: str) -> str:
@@ -160,6 +167,30 @@ def publish(handle: Any, bundle: dict[str, str], metadata: dict[str, Any] | None
         )
     handle.update(bundle, raw=True, metadata=metadata or {})
     return handle
+
+
+def show_widget(widget: Any, text: str) -> Any:
+    """Display a widget; `text` stands for it where it is not shown. The handle of that output."""
+    bundle = widget._repr_mimebundle_()
+    # ipywidgets gives data alone, or data and metadata, by version.
+    data = dict(bundle[0] if isinstance(bundle, tuple) else bundle)
+    return publish(None, {**data, "text/plain": text})
+
+
+def after_cell(call: Callable[[], None]) -> None:
+    """Do something once, when the cell that runs has ended and its result is shown."""
+    from IPython.core.getipython import get_ipython
+
+    shell: Any = get_ipython()
+    if shell is None:
+        call()
+        return
+
+    def once(*_: object) -> None:
+        shell.events.unregister("post_run_cell", once)
+        call()
+
+    shell.events.register("post_run_cell", once)
 
 
 def discard(*widgets: Any) -> None:

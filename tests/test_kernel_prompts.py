@@ -464,6 +464,7 @@ def test_reasoning_is_folded_and_apart(ready: Kernel, sandbox: Sandbox) -> None:
     run.wait_for(lambda messages: "The answer." in run.text, 10)
     fold, answer = run.outputs
     assert "application/vnd.jupyter.widget-view+json" in fold["data"]
+    assert "Accordion" not in fold["data"]["text/plain"]
     assert "The answer." in answer["data"]["text/html"]
     cell = run.wait(20)
     (output,) = cell.outputs

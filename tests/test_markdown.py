@@ -377,6 +377,8 @@ def test_what_is_mathematics(text: str, pieces: list[str]) -> None:
         "$$5 and $$10",
         "$HOME/bin:$PATH",
         "$HOME$PATH, $A/$B, $a.$b, $A:$(pwd)",
+        "5 $ or 6 $, that is $ x $",
+        "write $$...$$ around it",
     ],
 )
 def test_money_and_variables_are_no_mathematics(text: str) -> None:
@@ -404,6 +406,9 @@ def test_money_and_variables_are_no_mathematics(text: str) -> None:
         ("$$\nE=mc^2.\n$$where $$a,$$(1)", 2),
         (r"$\mathbb{R}^+$(positive), $x^*$s, $f$(x), $n!$ ($k$)", 5),
         ("$H_0:$ equal", 1),
+        (r"about $\sim$5 GB, 2$\times$2, $\geq$10", 3),
+        (r"let $ \alpha $ and $ E = mc^2 $ be", 2),
+        (r"it is 5 $ and $ \beta $ is 6", 1),
     ],
 )
 def test_ordinary_mathematics_stays(text: str, count: int) -> None:

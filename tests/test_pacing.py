@@ -117,6 +117,14 @@ def test_a_single_first_letter_does_not_hold_back_what_follows(screen: Screen) -
     assert max(screen.gaps(began)) <= 2.5
 
 
+def test_a_long_table_keeps_growing(screen: Screen) -> None:
+    """A part without a safe cut is drawn when it has grown by a quarter, however it inflates."""
+    table = "| a | b | c |\n|---|---|---|\n" + "| 1 | $5.00 | x |\n" * 350
+    began = stream(screen, table, 500)
+    assert max(screen.gaps(began)) <= 3
+    assert sum(size for _, size in screen.shown) <= 16 * len(table)
+
+
 def test_bytes_stay_within_a_multiple_of_the_text(screen: Screen) -> None:
     """From a hundred chunks a second on, all messages together are at most nine times the text."""
     text = PROSE * 120
@@ -131,6 +139,21 @@ def test_outputs_stay_fewer_than_jupyterlab_shows(screen: Screen, characters: in
     screen.time.draw_cpu = 0.0
     stream(screen, PROSE * (characters // len(PROSE)), 5000)
     assert 10 <= screen.outputs < live.MOST_OUTPUTS
+
+
+def test_one_slow_draw_holds_back_none_for_long(screen: Screen) -> None:
+    """A pause of the interpreter in the middle of a draw does not count for those that follow."""
+    code = "```python\n" + "total += value * weight  # and so on\n" * 500
+    publish = screen.publish
+
+    def once_slow(handle: Any, bundle: dict[str, str], metadata: Any = None) -> Any:
+        if len(screen.shown) == 6:
+            screen.time.cpu += 0.03
+        return publish(handle, bundle, metadata)
+
+    live.publish = once_slow  # type: ignore[assignment]  # the fixture puts it back
+    began = stream(screen, code, 1500)
+    assert max(screen.gaps(began)) <= 3.5
 
 
 def test_costly_draws_become_rare(screen: Screen) -> None:
