@@ -50,7 +50,8 @@ class Screen:
         return self
 
     def gaps(self, since: float) -> list[float]:
-        at = [moment for moment, _ in self.shown if moment >= since]
+        """Seconds between two messages, and from the last one to the end of the stream."""
+        at = [moment for moment, _ in self.shown if moment >= since] + [self.time.now]
         return [round(b - a, 2) for a, b in itertools.pairwise(at)]
 
     def most_in_a_second(self) -> int:

@@ -43,16 +43,18 @@ def test_cost_and_growth(warm: Bench, shape: str) -> None:
     """At full speed, CPU and bytes are bounded by those of the stream, and grow no faster."""
     for attempt in range(TRIES):
         small = warm.measure(shape, 2000, repeat=3)
-        large = warm.measure(shape, 20_000, repeat=2)
-        # Two thousand chunks at full speed are two draws: a chunk's cost is in the larger one.
-        growth = GROWTH * max(small.ratio, CPU / GROWTH)
-        if (large.ratio <= CPU and large.ratio <= growth) or attempt == TRIES - 1:
+        middle = warm.measure(shape, 20_000, repeat=2)
+        # Two thousand chunks at full speed are two draws: what a chunk costs is in the larger ones.
+        large = warm.measure(shape, 60_000)
+        growth = GROWTH * max(middle.ratio, CPU / GROWTH)
+        if max(middle.ratio, large.ratio) <= min(CPU, growth) or attempt == TRIES - 1:
             break
-    assert large.ratio <= CPU, told(small, large)
-    assert large.ratio <= growth, told(small, large)
-    assert small.inflation <= SENT, told(small, large)
-    assert large.inflation <= SENT, told(small, large)
-    assert large.sent / large.chunks <= GROWTH * small.sent / small.chunks, told(small, large)
+    costs = told(small, middle, large)
+    assert max(middle.ratio, large.ratio) <= CPU, costs
+    assert large.ratio <= growth, costs
+    assert max(small.inflation, middle.inflation, large.inflation) <= SENT, costs
+    # A few draws more or less are no growth: what is far below the bound may vary.
+    assert large.inflation <= GROWTH * max(middle.inflation, SENT / GROWTH**2), costs
 
 
 @pytest.mark.parametrize("shape", ["prose", "code", "table"])
