@@ -14,6 +14,9 @@ from typing import Any, NoReturn
 
 from .errors import AnswerInvalid
 
+#: Levels of JSON that are indented. How deep Python itself writes depends on its version.
+MAX_DEPTH = 100
+
 
 @dataclass(frozen=True)
 class CodeBlock:
@@ -80,11 +83,23 @@ def _plain(text: str, _: Any) -> str:
 
 
 def _pretty(text: str, parsed: Any) -> str:
-    try:
+    code = text.strip()
+    if not _is_deep(parsed):
         code = json.dumps(parsed, indent=2, ensure_ascii=False)
-    except RecursionError:  # writing goes less deep than reading
-        code = text.strip()
     return _code(text, (CodeBlock(f"{code}\n", "json"),))
+
+
+def _is_deep(value: Any) -> bool:
+    """Whether a value is nested so deep that its indentation would be most of the page."""
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, dict | list)
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+    return bool(level)
 
 
 def _code(text: str, parsed: tuple[CodeBlock, ...]) -> str:

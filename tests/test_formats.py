@@ -58,6 +58,7 @@ def test_json_of_any_depth_that_was_read_is_shown() -> None:
     for _ in range(5000):
         deep = [deep]
     assert words(FORMATS["json"].show(" [[1]] ", deep)) == "json[[1]]\n\n"
+    assert words(FORMATS["json"].show(" [[1]] ", {"a": deep})) == "json[[1]]\n\n"
     assert words(FORMATS["json"].show(" [1] ", [1])) == "json[\n  1\n]\n\n"
 
 
