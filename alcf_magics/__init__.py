@@ -15,12 +15,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .session import Session, session
+from ._session import Session, session
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-    from .completions import Completion
+    from .gateway.completions import Completion
 
 __version__ = "0.1.0"
 
@@ -36,7 +36,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name == "Completion":
-        from .completions import Completion
+        from .gateway.completions import Completion
 
         return Completion
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
@@ -44,13 +44,13 @@ def __getattr__(name: str) -> Any:
 
 def load_ipython_extension(shell: InteractiveShell) -> None:
     """`%load_ext alcf_magics`."""
-    from .magics import load
+    from .notebook.magics import load
 
     load(shell)
 
 
 def unload_ipython_extension(shell: InteractiveShell) -> None:
     """`%unload_ext alcf_magics`: leaves no magic, no thread and no connection behind."""
-    from .magics import unload
+    from .notebook.magics import unload
 
     unload(shell)

@@ -23,7 +23,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .completions import Completion
+    from .gateway.completions import Completion
 
 
 class AlcfError(Exception):

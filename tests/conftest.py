@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from downloads import DownloadError, user_cache
-from kernels import Kernel, is_foreign, older_ipykernel
-from model_server import model_file, model_server
+
+from support.downloads import DownloadError, user_cache
+from support.kernels import Kernel, is_foreign, older_ipykernel
+from support.model_server import model_file, model_server
 
 if TYPE_CHECKING:
     from alcf_magics.sandbox import Sandbox

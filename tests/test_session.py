@@ -10,18 +10,11 @@ import time
 import pytest
 
 import alcf_magics
-from alcf_magics.completions import ChatRequest
+from alcf_magics._session import Session
 from alcf_magics.errors import AlcfError, LoginExpired, RequestRefused
+from alcf_magics.gateway.completions import ChatRequest
 from alcf_magics.sandbox import Sandbox
-from alcf_magics.session import Session
-
-
-def logged_in(sandbox: Sandbox) -> Session:
-    session = Session()
-    session.choose(gateway_url=sandbox.gateway_url, globus_auth_url=sandbox.globus_auth_url)
-    pending = session.begin_login()
-    session.login.finish(sandbox.approve(pending.authorize_url), pending)
-    return session
+from support.logins import logged_in
 
 
 def test_there_is_one_session() -> None:
@@ -98,7 +91,7 @@ def test_a_forked_child_begins_anew(sandbox: Sandbox) -> None:
         pytest.fail("the child hangs")
     assert os.waitstatus_to_exitcode(status) == 0
     assert session.ask("and the parent goes on").text
-    sys.modules["alcf_magics.session"].close()
+    sys.modules["alcf_magics._session"].close()
 
 
 def test_a_token_that_is_none_is_named_and_hinders_no_login(
@@ -144,7 +137,7 @@ def test_an_empty_prompt_is_not_sent(sandbox: Sandbox) -> None:
 def test_a_script_that_closes_nothing_ends(home: object) -> None:
     """A session's background thread does not keep a process alive."""
     script = (
-        "from alcf_magics.session import Session\n"
+        "from alcf_magics._session import Session\n"
         "async def one(): return 1\n"
         "session = Session()\n"
         "assert session.runtime.run(one) == 1\n"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from alcf_magics._session import Session
 from alcf_magics.errors import GatewayUnreachable
-from alcf_magics.session import Session
 from alcf_magics.settings import Settings, is_loopback
 
 

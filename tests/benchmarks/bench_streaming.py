@@ -33,19 +33,19 @@ if __name__ == "__main__":
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from kernels import Cell, Kernel
 from shapes import SHAPES, text_of
-from stress import log_in, settings_of
 
-from alcf_magics.bearer import Bearers
+from alcf_magics.auth.credentials import Bearers
 from alcf_magics.sandbox import Sandbox
+from support.kernels import Cell, Kernel
+from support.stress import log_in, settings_of
 
 DRAWS = ("display_data", "update_display_data", "execute_result")
 #: In the kernel: drain the stream as the magic's own loop does, and neither keep nor draw it.
 DRAIN = """\
 def drain(prompt):
     import alcf_magics
-    from alcf_magics.completions import ChatRequest, Message
+    from alcf_magics.gateway.completions import ChatRequest, Message
     session = alcf_magics.session()
     model = session.resolve()
     request = ChatRequest(model=model.name, messages=(Message("user", prompt),))

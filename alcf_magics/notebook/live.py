@@ -1,0 +1,287 @@
+"""An answer while it comes, in the cell that asked for it.
+
+In a notebook the answer grows as a row of outputs: finished parts are committed and never sent
+again, only the last output is redrawn. How often depends on what a draw costs: kernel time is kept
+below that of reading the stream, and all that is sent to a multiple of the text, however long a
+part without a safe cut becomes. When the answer is complete, one output holds it.
+"""
+
+from __future__ import annotations
+
+import abc
+import html
+from typing import TYPE_CHECKING, Any
+
+from ..gateway.completions import Accumulator, Completion, printable
+from ..showing.display import (
+    PLAIN_CHARACTERS,
+    about,
+    after_cell,
+    answer_html,
+    boxed,
+    line_html,
+    metadata_of,
+    publish,
+)
+from .pacing import MESSAGE_BYTES, Pace
+from .reasoning_view import ReasoningOutput, ReasoningWidgets, fold_html
+
+if TYPE_CHECKING:
+    from ..gateway.catalog import Model
+
+#: Characters that are committed at once, at least; and how many outputs they may become at most,
+#: because JupyterLab folds a cell's outputs away beyond 50.
+COMMIT_CHARACTERS = 600
+MOST_OUTPUTS = 50
+#: A part without a safe cut of so many times that size is drawn when it has grown by this factor,
+#: whatever was sent before.
+LONG_TAIL = 2
+GROWTH = 1.25
+#: Seconds of silence after which a terminal says what it waits for.
+PATIENCE_SECONDS = 3.0
+
+
+class Live(abc.ABC):
+    """The output of one running prompt."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        self._pace = Pace()
+
+    def draw(self, answer: Accumulator) -> None:
+        """Show the answer so far, if it is time to and can be afforded."""
+        pace = self._pace
+        if not pace.due:
+            return
+        with pace.preparing():
+            self._prepare(answer)
+        size = self._size(answer)
+        if answer.began:
+            pace.begin()
+            if not pace.affords(size):
+                return
+        with pace.drawing(size):
+            self._show(answer)
+
+    def _prepare(self, answer: Accumulator) -> None:  # noqa: B027  (a terminal needs nothing)
+        """What is done once, most of it while the request is on its way."""
+
+    def _size(self, answer: Accumulator) -> int:
+        """Characters that a draw would have to read."""
+        return len(answer.text) + len(answer.reasoning)
+
+    @abc.abstractmethod
+    def _show(self, answer: Accumulator) -> None:
+        """Draw the answer so far."""
+
+    def _waiting(self) -> str:
+        model = self._model
+        what = (
+            "waiting for the first token"
+            if model.live
+            else f"the model is {model.status}: loading takes 10 to 15 minutes"
+        )
+        return f"{model.name} · {model.cluster} · {what} · {self._pace.seconds:.0f} s"
+
+    @abc.abstractmethod
+    def finish(self, completion: Completion) -> None:
+        """The answer is complete and about to become the cell's result."""
+
+    @abc.abstractmethod
+    def fail(self, completion: Completion | None, why: str) -> None:
+        """The answer ended early: keep what came, marked with what happened."""
+
+
+class NotebookLive(Live):
+    """Draws HTML into the running cell.
+
+    `alone` says that the cell holds nothing but this prompt: then its outputs make room for the
+    cell's result. Otherwise there is one output, which stays. `format` other than markdown is
+    shown as plain text while it comes. `widgets` says that a front end with widgets is there.
+    """
+
+    def __init__(
+        self, model: Model, *, alone: bool, format: str = "markdown", widgets: bool = False
+    ) -> None:
+        super().__init__(model)
+        self._alone = alone
+        self._format = format
+        self._in_pieces = alone and format == "markdown"
+        self._folded = False  # whether reasoning has a block of its own
+        self._reasoning = (ReasoningWidgets if widgets else ReasoningOutput)(self._pace)
+        self._growing: Any = None
+        self._seen = 0
+        self._committed = 0
+        self._pieces = 0
+        self._tail = 0  # characters of the tail, as drawn last
+        self._inflation = 1.0  # bytes sent for each of them
+        self._handle: Any = None
+        self._drawn = ""
+
+    def _prepare(self, answer: Accumulator) -> None:
+        if self._growing is None:
+            from ..markdown.growing import Growing
+            from ..markdown.parsing import to_html
+
+            self._growing = Growing()
+            to_html("```python\n0\n```\n")  # builds the renderer, and loads the highlighter
+        if answer.reasoning and self._alone and not self._folded:
+            self._folded = True
+            if not self._seen:
+                # The waiting line makes room, so that reasoning stands above the answer.
+                self._clear()
+            self._reasoning.prepare()
+
+    def _size(self, answer: Accumulator) -> int:
+        if self._in_pieces:
+            return int(self._growing.unfinished) + len(answer.text) - self._seen
+        return super()._size(answer)
+
+    def _show(self, answer: Accumulator) -> None:
+        if not answer.began:
+            waiting = self._waiting()
+            self._publish(waiting, line_html(waiting))
+            return
+        if self._folded:
+            self._reasoning.show(answer.reasoning, self._left(answer))
+        text = answer.text
+        if not text and self._alone:
+            return
+        self._growing.add(text[self._seen :])
+        self._seen = len(text)
+        try:
+            self._draw(answer)
+        except Exception:  # whatever a model wrote: it is shown as it is until it is complete
+            self._in_pieces, self._format = False, "text"
+
+    def _draw(self, answer: Accumulator) -> None:
+        if not self._in_pieces:
+            self._draw_whole(answer, self._left(answer))
+            return
+        self._commit()
+        size = self._growing.untaken
+        # A long part without a safe cut grows by a share between two draws: that is linear, too.
+        grown = size > LONG_TAIL * COMMIT_CHARACTERS and size > GROWTH * self._tail
+        if not grown and size * self._inflation + MESSAGE_BYTES > self._left(answer):
+            return
+        tail = self._growing.tail()
+        if tail.html:
+            self._tail, page = size, boxed(tail.html, live=True)
+            self._inflation = len(page) / size
+            self._publish(tail.markdown[-PLAIN_CHARACTERS:], page)
+
+    def _commit(self) -> None:
+        """Leave finished parts in the output that is there, and go on in a new one."""
+        # Small parts make cheap draws; the more there are, the larger the next one must be.
+        share = (self._pieces / MOST_OUTPUTS) ** 3
+        piece = self._growing.take(max(COMMIT_CHARACTERS, int(self._committed * share)))
+        if piece is not None:
+            self._publish(piece.markdown, boxed(piece.html))
+            self._committed += len(piece.markdown)
+            self._pieces += 1
+            self._tail = 0
+            self._handle, self._drawn = None, ""
+
+    def _draw_whole(self, answer: Accumulator, left: int) -> None:
+        """One output with everything: as text while it comes, for formats that read it later."""
+        text = answer.text
+        folded = "" if self._folded or not answer.reasoning else fold_html(answer.reasoning)
+        if len(text) + len(folded) + MESSAGE_BYTES > left:
+            return
+        if self._format == "markdown":
+            page = self._growing.tail().html
+        else:
+            page = f'<pre style="white-space:pre-wrap">{html.escape(text)}</pre>'
+        self._publish(text[-PLAIN_CHARACTERS:], boxed(folded + page, live=True))
+
+    def _left(self, answer: Accumulator) -> int:
+        """Bytes that may be sent now."""
+        return self._pace.left(len(answer.text) + len(answer.reasoning))
+
+    def _publish(self, text: str, page: str, metadata: dict[str, Any] | None = None) -> None:
+        if page == self._drawn:
+            return
+        self._drawn = page
+        self._pace.sent(len(text) + len(page))
+        bundle = {"text/plain": text, "text/html": page}
+        self._handle = publish(self._handle, bundle, metadata)
+
+    def _clear(self) -> None:
+        """Let what is shown next take the place of all outputs."""
+        from IPython.display import clear_output
+
+        clear_output(wait=True)  # type: ignore[no-untyped-call]
+        self._handle, self._drawn = None, ""
+
+    def finish(self, completion: Completion) -> None:
+        # Later: until the result takes the place of all outputs, nothing is to move.
+        after_cell(self._reasoning.close)
+        if self._alone:
+            self._clear()
+        else:
+            from ..showing.display import completion_html
+
+            self._publish(completion.text, completion_html(completion), metadata_of(completion))
+
+    def fail(self, completion: Completion | None, why: str) -> None:
+        after_cell(self._reasoning.close)
+        if self._alone:
+            self._clear()
+        if completion is not None and (completion.text or completion.reasoning):
+            page = answer_html(completion.text, completion.reasoning)
+            page += line_html(why) + line_html(about(completion))
+            text = f"{completion.text}\n[{why}]"
+            self._publish(text, page, metadata_of(completion))
+        elif self._handle is not None:
+            self._publish(why, line_html(why))
+
+
+class TerminalLive(Live):
+    """Prints the text as it comes: plain text, no control sequences, a line about it at the end."""
+
+    def __init__(self, model: Model) -> None:
+        super().__init__(model)
+        self._printed = 0
+        self._patient = True
+
+    def _show(self, answer: Accumulator) -> None:
+        if not answer.began and self._patient and self._pace.seconds > PATIENCE_SECONDS:
+            # Once: what a terminal printed stays there.
+            print(f"[{printable(self._waiting())}]", flush=True)
+            self._patient = False
+        self._print(answer.text)
+
+    def _print(self, text: str, end: str = "") -> None:
+        print(printable(text[self._printed :]), end=end, flush=True)
+        self._printed = len(text)
+
+    def finish(self, completion: Completion) -> None:
+        self._print(completion.text, end="\n")
+        print(f"[{about(completion)}]", flush=True)
+
+    def fail(self, completion: Completion | None, why: str) -> None:
+        if completion is not None and completion.text:
+            self._print(completion.text, end="\n")
+            print(f"[{about(completion)}]", flush=True)
+
+
+class WaitLine:
+    """One line that says what is being waited for, and goes away with it."""
+
+    def __init__(self, shell: Any) -> None:
+        self._in_notebook = hasattr(shell, "kernel")
+        self._handle: Any = None
+        self._printed = False
+
+    def __call__(self, line: str) -> None:
+        if not self._in_notebook:
+            # A terminal keeps what was printed: the first line of a countdown is enough.
+            if line and not self._printed:
+                print(line, flush=True)
+            self._printed = bool(line)
+            return
+        bundle = {"text/plain": line, "text/html": line_html(line)} if line else {}
+        if line or self._handle is not None:
+            self._handle = publish(self._handle, bundle)
+        if not line:
+            self._handle = None

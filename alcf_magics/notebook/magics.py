@@ -1,0 +1,323 @@
+"""The magics: arguments in, one call, something to show out."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+from collections.abc import Iterator
+from keyword import iskeyword
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.error import UsageError
+from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class, no_var_expand
+from traitlets import TraitError, Unicode, default, observe
+
+from .._session import close, session
+from ..errors import AlcfError, LoginExpired, LoginFailed, NotLoggedIn, in_one_line
+from ..settings import SETTING_NAMES, Settings
+from ..showing.display import Formats, show_link
+from . import question_marks as questions
+from .arguments import Help, Parser, expanded
+from .input_history import forget
+from .live import WaitLine
+from .options import check_login, login_parser, logout_parser, models_parser, prompt_parser
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from ..auth.account import LoginStatus
+    from ..gateway.catalog import Catalog
+    from ..gateway.completions import Completion
+
+
+@magics_class
+class AlcfMagics(Magics):
+    """Settings of alcf_magics, as `%config AlcfMagics` shows them. A token is never one."""
+
+    shell: Any  # an IPython shell; a kernel's has more than the base class says
+
+    gateway_url = Unicode(help="The gateway (ALCF_GATEWAY_URL).").tag(config=True)
+    globus_auth_url = Unicode(help="Globus Auth (ALCF_GLOBUS_AUTH_URL).").tag(config=True)
+    model = Unicode(help="The model of a prompt without -m (ALCF_MODEL).").tag(config=True)
+    session_policies = Unicode(
+        help="Policies that Globus asks of a login, separated by commas."
+    ).tag(config=True)
+    session_domains = Unicode(help="Domains that Globus asks of a login, separated by commas.").tag(
+        config=True
+    )
+
+    def __init__(self, shell: InteractiveShell) -> None:
+        super().__init__(shell)
+        self.formats = Formats(shell, lambda: session().notices())
+        for name in self._trait_values.keys() & set(SETTING_NAMES):  # from a configuration file
+            session().choose(**{name: getattr(self, name)})
+
+    @default("gateway_url")
+    def _default_gateway_url(self) -> str:
+        return Settings.load().gateway_url
+
+    @default("globus_auth_url")
+    def _default_globus_auth_url(self) -> str:
+        return Settings.load().globus_auth_url
+
+    @default("model")
+    def _default_model(self) -> str:
+        return Settings.load().model
+
+    @default("session_policies")
+    def _default_session_policies(self) -> str:
+        return Settings.load().session_policies
+
+    @default("session_domains")
+    def _default_session_domains(self) -> str:
+        return Settings.load().session_domains
+
+    @observe(*SETTING_NAMES)
+    def _chosen(self, change: Any) -> None:
+        session().choose(**{change["name"]: change["new"]})
+
+    @line_magic
+    def alcf_login(self, line: str) -> LoginStatus | None:
+        """Log in. See `%alcf_login --help`."""
+        parser = login_parser()
+        self._forget_words(line, parser)
+        try:
+            options, code = parser.words(line)
+            check_login(options, code)
+        except Help as text:
+            print(text)
+            return None
+        with self._logging_in("login"):
+            if options.status:
+                return session().login.status()
+            self._log_in(code, options)
+        return None
+
+    def _forget_words(self, line: str, parser: Parser) -> None:
+        """Any word that is no option may be a code, also in a line that turns out to be wrong."""
+        for word in line.split():
+            if word not in parser.names:
+                forget(self.shell, word)
+
+    def _log_in(self, code: str, options: argparse.Namespace) -> None:
+        login = session().login
+        if options.sandbox:
+            print(login.sandbox())
+            self._close_panel("A login to a sandbox was made below.")
+        elif code or options.replace:
+            line = login.finish(code, take_over=options.replace) if code else login.replace()
+            self._close_panel(line)
+            print(line)
+        elif not options.force and (state := login.state()) is not None:
+            self._close_panel(state)
+            print(state)
+        else:
+            self._begin_login(options.prompt, force=options.force)
+
+    def _begin_login(self, prompt: bool, *, force: bool = False) -> None:
+        """The panel in a notebook, a prompt in a terminal or on demand; headless, the link."""
+        from ..auth.account import NOBODY
+
+        login = session().login
+        if is_headless(self.shell):
+            if prompt:
+                raise NotLoggedIn("Nobody is here to paste a code.", NOBODY)
+            show_link(login.begin(force=force).authorize_url, login.why(), NOBODY)
+        elif prompt or not hasattr(self.shell, "kernel"):
+            said = login.prompt(force=force)
+            self._close_panel(said)
+            print(said)
+        else:
+            from .panel import LoginPanel
+
+            LoginPanel(session(), login, force=force).show()
+
+    def _close_panel(self, line: str) -> None:
+        if session().panel is not None:
+            session().panel.close(line)
+
+    @contextlib.contextmanager
+    def _logging_in(self, what: str) -> Iterator[None]:
+        """Say what is waited for; whatever goes wrong is one line, in which no code can stand."""
+        session().on_wait = WaitLine(self.shell)
+        try:
+            yield
+        except KeyboardInterrupt:
+            raise LoginFailed(
+                f"The {what} was interrupted.", f"Begin again: %alcf_{what}"
+            ) from None
+        except (AlcfError, UsageError) as error:
+            raise error.with_traceback(None) from None
+        except Exception as error:
+            raise LoginFailed(
+                f"The {what} failed for a reason of its own ({type(error).__name__}).",
+                f"Begin again: %alcf_{what}",
+            ) from None
+        finally:
+            self._reflect()
+            self._tell()
+
+    @line_magic
+    def alcf_logout(self, line: str) -> None:
+        """Revoke and remove the login. See `%alcf_logout --help`."""
+        parser = logout_parser()
+        self._forget_words(line, parser)
+        try:
+            options, word = parser.words(line)
+        except Help as text:
+            print(text)
+            return
+        if word:
+            raise UsageError("%alcf_logout takes no argument; see %alcf_logout --help")
+        with self._logging_in("logout"):
+            print(session().login.logout(everywhere=options.all))
+
+    @line_magic
+    def alcf_models(self, line: str) -> Catalog | None:
+        """What runs where. See `%alcf_models --help`."""
+        try:
+            options, pattern = models_parser().words(line)
+        except Help as text:
+            print(text)
+            return None
+        with self._curing():
+            catalog = session().catalog(max_age=0)
+        return catalog.select(pattern, options.cluster, options.live)
+
+    @no_var_expand
+    @line_cell_magic
+    def alcf(self, line: str, cell: str | None = None) -> Completion | None:
+        """Send a prompt: the rest of the line (%alcf), or the cell (%%alcf)."""
+        try:
+            options, rest = prompt_parser().split(line, self._expanded)
+        except Help as text:
+            print(text)
+            return None
+        prompt = rest if cell is None else f"{rest}\n{cell}" if rest else cell
+        if not prompt.strip():
+            raise UsageError(
+                "The prompt is empty: write it behind %alcf, or below the %%alcf line."
+            )
+        if options.out and (not options.out.isidentifier() or iskeyword(options.out)):
+            raise UsageError(f"--out {options.out}: not a name for a variable (try: --out answer)")
+        if options.next_cell and options.format != "code":
+            raise UsageError("--next-cell goes with --format code")
+        from .prompting import ask
+
+        __tracebackhide__ = True
+        alone = is_whole_cell(self.shell, "alcf")
+        with self._curing(told_below=alone and hasattr(self.shell, "kernel")):
+            completion = ask(
+                self.shell,
+                session(),
+                options,
+                prompt.strip("\n"),
+                alone=alone,
+                widgets=not is_headless(self.shell),
+            )
+        if not alone or not hasattr(self.shell, "kernel"):
+            self.formats.on_screen(completion)
+        return completion
+
+    @contextlib.contextmanager
+    def _curing(self, *, told_below: bool = False) -> Iterator[None]:
+        """Show what is waited for; when only a fresh login helps, show the panel at once.
+
+        `told_below` says that what there is to tell goes into the cell's one output.
+        """
+        __tracebackhide__ = True
+        session().on_wait = WaitLine(self.shell)
+        try:
+            yield
+        except KeyboardInterrupt as interrupt:
+            told_below = False
+            if not hasattr(interrupt, "_render_traceback_"):
+                in_one_line(interrupt, kept=False)
+            raise interrupt.with_traceback(None) from None
+        except LoginExpired as error:
+            told_below = False
+            if error.fresh_login and hasattr(self.shell, "kernel") and not is_headless(self.shell):
+                self._begin_login(prompt=False)
+            raise
+        except BaseException:
+            told_below = False
+            raise
+        finally:
+            if not told_below:
+                self._tell()
+
+    def _tell(self) -> None:
+        """Say once what happened to the token file."""
+        for notice in session().notices():
+            print(notice)
+
+    def _reflect(self) -> None:
+        """Let `%config` show the settings in force, which a sandbox changes."""
+        settings = Settings.load(session().chosen)
+        self._trait_values.update({name: getattr(settings, name) for name in SETTING_NAMES})
+
+    def _expanded(self, value: str) -> str:
+        """`-m $model` and `-m {model}` in an option; the prompt itself is never expanded."""
+        return expanded(value, self.shell.user_ns)
+
+
+#: What `%alcf?` shows is what `%alcf --help` prints.
+for _method, _parser in (
+    (AlcfMagics.alcf_login, login_parser),
+    (AlcfMagics.alcf_logout, logout_parser),
+    (AlcfMagics.alcf_models, models_parser),
+    (AlcfMagics.alcf, prompt_parser),
+):
+    _method.__doc__ = _parser().format_help()
+
+
+def is_whole_cell(shell: Any, magic: str) -> bool:
+    """Whether the cell that runs is nothing but one line with this magic."""
+    try:
+        code = str(shell.kernel.get_parent()["content"]["code"])
+    except (AttributeError, KeyError):
+        return False
+    if code.lstrip().startswith(f"%%{magic}"):
+        return True
+    lines = [line.strip() for line in code.splitlines()]
+    statements = [line for line in lines if line and not line.startswith("#")]
+    return len(statements) == 1 and statements[0].startswith(f"%{magic}")
+
+
+def is_headless(shell: Any) -> bool:
+    """Whether nobody can answer a question: nbclient, papermill, a batch job, a pipe."""
+    if not hasattr(shell, "kernel"):
+        return not (sys.stdin and sys.stdin.isatty())
+    try:
+        return shell.kernel.get_parent()["content"].get("allow_stdin") is False
+    except (AttributeError, KeyError, TypeError):
+        return False
+
+
+def load(shell: InteractiveShell) -> None:
+    """Register the magics, and how their values are shown."""
+    try:
+        magics = AlcfMagics(shell)
+    except TraitError as error:
+        # Such as a list set with %config: it would keep the magics away until a restart.
+        print(f"A setting of AlcfMagics was not understood, and all are left out: {error}")
+        shell.config.pop("AlcfMagics", None)
+        magics = AlcfMagics(shell)
+    shell.register_magics(magics)
+    magics.formats.install()
+    questions.install(shell)
+
+
+def unload(shell: InteractiveShell) -> None:
+    """Take back everything that `load` registered, and close the session."""
+    magics = shell.magics_manager.registry.pop("AlcfMagics", None)
+    if magics is None:
+        return
+    for kind, names in magics.magics.items():
+        for name in names:
+            shell.magics_manager.magics[kind].pop(name, None)
+    shell.configurables.remove(magics)
+    magics.formats.remove()
+    questions.remove(shell)
+    close()

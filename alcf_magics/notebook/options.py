@@ -1,0 +1,96 @@
+"""What each magic takes: its options, with the texts of `--help`."""
+
+from __future__ import annotations
+
+import argparse
+
+from IPython.core.error import UsageError
+
+from ..showing.formats import FORMATS
+from .arguments import Parser
+
+EFFORTS = ("low", "medium", "high")
+
+
+def login_parser() -> Parser:
+    parser = Parser("alcf_login", "Log in to the ALCF inference service with Globus.", "[CODE]", 15)
+    parser.option("--prompt", action="store_true", help="ask for the code in the cell, and wait")
+    parser.option(
+        "--sandbox", action="store_true", help="start a local sandbox instead, without an account"
+    )
+    parser.option("--status", action="store_true", help="who is logged in, from where, until when")
+    parser.option("--force", action="store_true", help="log in anew, whoever is logged in")
+    parser.option(
+        "--replace", action="store_true", help="take over a login that is another person's"
+    )
+    return parser
+
+
+def check_login(options: argparse.Namespace, code: str) -> None:
+    """One thing at a time: what would be ignored is refused.
+
+    `--force` is no harm beside anything: people leave it in the line that they have just run.
+    """
+    chosen = [f"--{name}" for name in ("status", "sandbox", "prompt") if getattr(options, name)]
+    if code:
+        chosen.append("CODE")
+    if options.replace and not code:
+        chosen.append("--replace")
+    if len(chosen) > 1:
+        raise UsageError(f"%alcf_login: {' and '.join(chosen)} do not go together")
+
+
+def logout_parser() -> Parser:
+    parser = Parser("alcf_logout", "Revoke and remove the login of this gateway.")
+    parser.option("--all", action="store_true", help="also logins of other auth servers")
+    return parser
+
+
+def models_parser() -> Parser:
+    parser = Parser("alcf_models", "What runs where, now, live models first.", "[PATTERN]")
+    parser.option("--cluster", metavar="NAME", default="", help="models of one cluster")
+    parser.option("--live", action="store_true", help="live models only")
+    return parser
+
+
+def _temperature(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 2:
+        raise ValueError
+    return value
+
+
+def _max_tokens(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise ValueError
+    return value
+
+
+_temperature.__name__ = "temperature (0 to 2)"  # argparse names the type in its complaint
+_max_tokens.__name__ = "number of tokens (1 or more)"
+
+
+def prompt_parser() -> Parser:
+    parser = Parser(
+        "alcf",
+        "Send a prompt: the rest of the line (%alcf), or the cell (%%alcf). The answer streams.",
+        "[PROMPT]",
+    )
+    parser.option("-m", "--model", default="", help="a model, or cluster:model; see %%alcf_models")
+    parser.option("--cluster", metavar="NAME", default="", help="a model of this cluster")
+    parser.option("-s", "--system", metavar="TEXT", default="", help="the system prompt")
+    parser.option("-t", "--temperature", type=_temperature, metavar="0..2", help="sampling")
+    parser.option("--max-tokens", type=_max_tokens, metavar="N", help="longest answer, in tokens")
+    parser.option("--effort", choices=EFFORTS, help="how much a reasoning model reasons")
+    parser.option(
+        "--format",
+        choices=tuple(FORMATS),
+        default="markdown",
+        help="; ".join(f"{name}: {format.help}" for name, format in FORMATS.items()),
+    )
+    parser.option(
+        "--next-cell", action="store_true", help="with --format code: also into the next cell"
+    )
+    parser.option("--out", metavar="NAME", default="", help="a variable for the completion")
+    return parser

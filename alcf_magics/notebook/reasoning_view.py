@@ -1,0 +1,100 @@
+"""A model's reasoning while it comes: a block that is folded until somebody opens it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..showing.display import PLAIN_CHARACTERS, discard, publish, show_widget
+from .pacing import MESSAGE_BYTES, Pace
+
+#: Characters that one widget holds; one that is full is not sent again.
+WIDGET_CHARACTERS = 2000
+
+
+class ReasoningWidgets:
+    """Widgets, because a redrawn output would fold again; only the last one's text changes."""
+
+    def __init__(self, pace: Pace) -> None:
+        self._pace = pace
+        self._fold: Any = None
+        self._lines: Any = None
+        self._shown = 0  # characters
+        self._full = 0  # characters, in all widgets but the last
+
+    def prepare(self) -> None:
+        """Show the block, empty. Importing widgets takes longer than many draws do."""
+        if self._fold is None:
+            import ipywidgets
+
+            self._lines = ipywidgets.VBox([ipywidgets.HTML()])
+            self._fold = ipywidgets.Accordion(
+                children=[self._lines], titles=("Reasoning",), selected_index=None
+            )
+            # A notebook that is saved now and opened without a kernel shows this line.
+            show_widget(self._fold, "(the model's reasoning, while it came)")
+
+    def show(self, text: str, left: int) -> None:
+        """Show the reasoning so far, if that can be sent with so many bytes left."""
+        if len(text) == self._shown or len(text) - self._full + MESSAGE_BYTES > left:
+            return
+        self._shown = len(text)
+        end = text.rfind("\n", self._full + WIDGET_CHARACTERS)
+        if end >= 0:
+            self._fill(text[self._full : end])
+            self._full = end + 1
+            self._add()
+        self._fill(text[self._full :])
+
+    def _fill(self, text: str) -> None:
+        page = _reasoning_html(text)
+        self._lines.children[-1].value = page
+        self._pace.sent(len(page))
+
+    def _add(self) -> None:
+        import ipywidgets
+
+        self._lines.children = (*self._lines.children, ipywidgets.HTML())
+
+    def close(self) -> None:
+        if self._fold is not None:
+            discard(*self._lines.children, self._lines, self._fold)
+            self._fold = None
+
+
+class ReasoningOutput:
+    """The same block where no widgets are shown: an output, redrawn now and then."""
+
+    def __init__(self, pace: Pace) -> None:
+        self._pace = pace
+        self._handle: Any = None
+        self._shown = 0
+
+    def prepare(self) -> None:
+        pass
+
+    def show(self, text: str, left: int) -> None:
+        if len(text) + MESSAGE_BYTES > left:
+            return
+        # It is sent whole each time: more rarely as it grows.
+        if len(text) < self._shown * 1.1 or len(text) == self._shown:
+            return
+        self._shown = len(text)
+        page = fold_html(text)
+        self._pace.sent(len(page))
+        bundle = {"text/plain": text[-PLAIN_CHARACTERS:], "text/html": page}
+        self._handle = publish(self._handle, bundle)
+
+    def close(self) -> None:
+        pass
+
+
+def fold_html(text: str) -> str:
+    """Reasoning as text in a folded block."""
+    return f"<details><summary>Reasoning</summary>{_reasoning_html(text)}</details>"
+
+
+def _reasoning_html(text: str) -> str:
+    from ..markdown.mathematics import escaped
+
+    # Mathematics in it is not for the typesetter: that comes with the whole.
+    return f'<div dir="auto" style="white-space:pre-wrap">{escaped(text)}</div>'

@@ -1,0 +1,237 @@
+"""The catalog: states, capabilities, and the model that a typed name means."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from alcf_magics.errors import GatewayError, ModelNotFound, ModelNotReady
+from alcf_magics.gateway.catalog import Catalog, Status, build_catalog, capabilities_of, join_base
+
+GATEWAY = "https://gateway.example/resource_server"
+
+
+def catalog(live: tuple[str, ...] = (), **clusters: tuple[str, ...]) -> Catalog:
+    """Clusters with these models; `live` names the running ones as `cluster:model`."""
+    listed = {
+        name: {
+            "base_url": f"/resource_server/{name}",
+            "frameworks": {"fw": {"models": list(models), "endpoints": ["/v1/chat/completions"]}},
+        }
+        for name, models in clusters.items()
+    }
+    jobs = {
+        name: {
+            "running": [{"Models": m} for m in models if f"{name}:{m}" in live],
+            "stopped": [{"Models": m} for m in models if f"{name}:{m}" not in live],
+        }
+        for name, models in clusters.items()
+    }
+    return build_catalog(GATEWAY, {"clusters": listed}, {}, jobs, {})
+
+
+TWO = catalog(
+    ("red:openai/gpt-oss-120b", "blue:gpt-oss-120b", "blue:Llama-3.1-8B-Instruct"),
+    red=("openai/gpt-oss-120b", "meta-llama/Meta-Llama-3.1-8B-Instruct", "google/gemma-4-31B-it"),
+    blue=("gpt-oss-120b", "Llama-3.1-8B-Instruct", "BAAI/bge-m3"),
+)
+
+
+@pytest.mark.parametrize(
+    ("typed", "place"),
+    [
+        ("gpt-oss-120b", "blue:gpt-oss-120b"),  # the exact name before another
+        ("openai/gpt-oss-120b", "red:openai/gpt-oss-120b"),
+        ("OPENAI/GPT-OSS-120B", "red:openai/gpt-oss-120b"),
+        ("GPT-oss-120B", "blue:gpt-oss-120b"),
+        ("red:gpt-oss-120b", "red:openai/gpt-oss-120b"),
+        ("RED:gpt-oss-120b", "red:openai/gpt-oss-120b"),
+        # The same model under another name, live before not live.
+        ("meta-llama/Meta-Llama-3.1-8B-Instruct", "blue:Llama-3.1-8B-Instruct"),
+        ("meta-llama-3.1-8b-instruct", "blue:Llama-3.1-8B-Instruct"),
+        ("red:Llama-3.1-8B-Instruct", "red:meta-llama/Meta-Llama-3.1-8B-Instruct"),
+        ("gemma-4-31b", "red:google/gemma-4-31B-it"),
+        ("", "red:openai/gpt-oss-120b"),  # the first live chat model
+    ],
+)
+def test_a_typed_name_means_one_model(typed: str, place: str) -> None:
+    """Case, organisation, the table of same names and `cluster:` all lead to the right place."""
+    assert TWO.resolve(typed).place == place
+
+
+def test_a_cluster_narrows_the_choice() -> None:
+    """--cluster keeps to that cluster, with and without a name."""
+    assert TWO.resolve("openai/gpt-oss-120b", "blue").place == "blue:gpt-oss-120b"
+    assert TWO.resolve("", "BLUE").place == "blue:gpt-oss-120b"
+    with pytest.raises(ModelNotFound, match=r"no cluster 'green'.*red, blue"):
+        TWO.resolve("", "green")
+
+
+def test_another_organisation_is_another_model() -> None:
+    """Two organisations with one model name are two models, unless listed as the same."""
+    two = catalog(("red:one/tiny",), red=("one/tiny", "two/tiny"))
+    assert two.resolve("two/tiny").name == "two/tiny"
+    with pytest.raises(ModelNotFound):
+        two.resolve("three/tiny")
+
+
+def test_a_colon_means_a_cluster_only_before_one() -> None:
+    """A colon in a model's own name is part of the name."""
+    known = catalog(("red:llama3:8b",), red=("llama3:8b",))
+    assert known.resolve("llama3:8b").name == "llama3:8b"
+    assert known.resolve("red:llama3:8b").name == "llama3:8b"
+
+
+def test_an_unknown_name_gets_the_three_nearest() -> None:
+    """The nearest names come first, and never more than three."""
+    with pytest.raises(ModelNotFound) as caught:
+        TWO.resolve("llama")
+    nearest = caught.value.next_step.split(". ")[0].removeprefix("Nearest: ").split(", ")
+    assert len(nearest) == 3
+    assert set(nearest[:2]) == {"Llama-3.1-8B-Instruct", "meta-llama/Meta-Llama-3.1-8B-Instruct"}
+
+
+def test_no_live_chat_model_is_said() -> None:
+    """An embedding model is no default, and neither is one that does not run."""
+    known = catalog(("blue:BAAI/bge-m3",), blue=("BAAI/bge-m3", "gpt-oss-20b"))
+    with pytest.raises(ModelNotReady, match="No chat model is live"):
+        known.resolve()
+
+
+def test_live_models_come_first_in_the_gateways_order() -> None:
+    """The table is sorted by state alone; the default is its first live chat model."""
+    assert [m.place for m in TWO][:3] == [
+        "red:openai/gpt-oss-120b",
+        "blue:gpt-oss-120b",
+        "blue:Llama-3.1-8B-Instruct",
+    ]
+    assert TWO[0] == TWO.resolve()
+
+
+@pytest.mark.parametrize("jobs", [None, {"running": [], "queued": [], "stopped": []}, {}])
+def test_unreadable_or_empty_jobs_mean_unknown(jobs: dict[str, Any] | None) -> None:
+    """What could not be read is not said to be offline, and hides nothing of other clusters."""
+    listed = {c: {"frameworks": {"fw": {"models": ["m"]}}} for c in ("red", "blue")}
+    other = {"running": [{"Models": "m"}]}
+    known = build_catalog(GATEWAY, {"clusters": listed}, {}, {"red": jobs, "blue": other}, {})
+    assert [m.status for m in known.models] == [Status.UNKNOWN, Status.LIVE]
+
+
+def test_a_list_that_is_none_is_an_error_of_the_gateway() -> None:
+    """A body without clusters is told, not taken for an empty catalog."""
+    with pytest.raises(GatewayError):
+        build_catalog(GATEWAY, {"error": "x"}, {}, {}, {})
+
+
+def test_select_narrows_by_pattern_cluster_and_state() -> None:
+    """A pattern is part of a name, or a shell pattern."""
+    assert {m.name for m in TWO.select("LLAMA")} == {
+        "Llama-3.1-8B-Instruct",
+        "meta-llama/Meta-Llama-3.1-8B-Instruct",
+    }
+    assert {m.place for m in TWO.select("gpt-*", "blue")} == {"blue:gpt-oss-120b"}
+    assert all(m.live for m in TWO.select(live=True))
+    assert len(TWO.select("[")) == 0
+
+
+def test_the_text_table_is_aligned_and_says_when_it_is_empty() -> None:
+    """Each column starts at one place; an empty table is not a blank line."""
+    lines = repr(TWO).splitlines()
+    start = lines[0].index("cluster")
+    assert {line[start:].split()[0] for line in lines[1:]} == {"red", "blue"}
+    assert "no model matches" in repr(TWO.select("zzz"))
+
+
+def test_to_pandas_gives_the_same_rows() -> None:
+    """The frame has the table's columns, live first."""
+    frame = TWO.to_pandas()
+    assert list(frame["model"]) == [m.name for m in TWO]
+    assert list(frame.columns) == ["model", "cluster", "status", "capabilities", "context window"]
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "levels"),
+    [
+        ("openai/gpt-oss-120b", ("chat", "tools", "reasoning"), ("low", "medium", "high")),
+        ("meta-llama/Meta-Llama-3.1-8B-Instruct", ("chat", "tools"), ()),
+        ("meta-llama/Meta-Llama-3-8B-Instruct", ("chat",), ()),
+        ("Llama-4-Maverick-17B-128E-Instruct", ("chat", "tools", "vision"), ()),
+        ("google/gemma-4-31B-it", ("chat", "tools", "vision", "reasoning"), ()),
+        ("mistralai/Mistral-Large-Instruct-2407", ("chat", "tools"), ()),
+        ("nvidia/Llama-3.1-Nemotron-70B-Instruct-HF", ("chat", "tools"), ()),
+        ("argonne/AuroraGPT-7B", ("chat",), ()),
+        ("Salesforce/SFR-Embedding-Mistral", ("embeddings",), ()),
+        ("nobody/knows-it", ("chat",), ()),
+    ],
+)
+def test_families_tell_capabilities(
+    name: str, words: tuple[str, ...], levels: tuple[str, ...]
+) -> None:
+    """Each family of models.yaml is found by its names."""
+    capabilities = capabilities_of(name)
+    assert capabilities.words == words
+    assert capabilities.reasoning_levels == levels
+
+
+@pytest.mark.parametrize(
+    ("gateway", "base", "joined"),
+    [
+        (GATEWAY, "/resource_server/red", "https://gateway.example/resource_server/red"),
+        (GATEWAY, "/elsewhere/red/", "https://gateway.example/elsewhere/red"),
+        (GATEWAY, "red", "https://gateway.example/resource_server/red"),
+        # Reached through a prefix that the gateway does not know of.
+        (
+            "https://hub/p/resource_server",
+            "/resource_server/red",
+            "https://hub/p/resource_server/red",
+        ),
+        # Another host's address never gets a bearer: only its path counts.
+        (GATEWAY, "https://evil.example/resource_server/red", GATEWAY + "/red"),
+    ],
+)
+def test_a_clusters_address_stays_on_the_gateways_host(
+    gateway: str, base: str, joined: str
+) -> None:
+    """The listed base is used as it is, on the host and behind the prefix of the gateway."""
+    assert join_base(gateway, base) == joined
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        None,
+        3,
+        [],
+        {},
+        {"frameworks": []},
+        {"frameworks": {"fw": None}},
+        {"frameworks": {"fw": {"models": "abc"}}},
+        {"frameworks": {"fw": {"models": [None, 3], "endpoints": 4}}},
+        {"frameworks": {}, "base_url": "http://["},
+    ],
+)
+def test_one_clusters_nonsense_hides_nothing_of_the_others(entry: object) -> None:
+    """An entry that cannot be understood gives no model, and the other clusters stay."""
+    good = {"frameworks": {"fw": {"models": ["m"]}}}
+    jobs = {"red": {"running": [{"Models": "m"}, None, 3]}, "blue": {"running": 7}}
+    known = build_catalog(GATEWAY, {"clusters": {"red": good, "blue": entry}}, {}, jobs, {})
+    assert [m.place for m in known] == ["red:m"]
+    assert known.models[0].live
+
+
+def test_two_clusters_for_one_prompt_are_one_too_many() -> None:
+    """`-m blue:…` with --cluster red is refused; a configured `blue:…` gives way to --cluster."""
+    with pytest.raises(ModelNotFound, match="red was asked for"):
+        TWO.resolve("blue:gpt-oss-120b", "red")
+    assert TWO.resolve("RED:gpt-oss-120b", "red").cluster == "red"
+    configured = TWO.without_cluster("blue:gpt-oss-120b")
+    assert TWO.resolve(configured, "red").place == "red:openai/gpt-oss-120b"
+    assert TWO.without_cluster("llama:8b") == "llama:8b"
+
+
+def test_exact_spelling_goes_before_another_case() -> None:
+    """Of two live models whose names differ by case, the one typed is meant."""
+    two = catalog(live=("red:GPT-X", "blue:gpt-x"), red=("GPT-X",), blue=("gpt-x",))
+    assert two.resolve("gpt-x").cluster == "blue"
+    assert two.resolve("GPT-X").cluster == "red"
