@@ -1,0 +1,64 @@
+"""What a reader is told beside an answer: what is waited for, and notices. Pure.
+
+One for each exchange or login, made where it is shown and handed down to whoever waits; several
+live at a time, and none knows of another.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+
+
+class Told:
+    """One line that says what is waited for just now, and notices that each are told once.
+
+    Thread-safe. `show` gets the waiting line on the thread that made this object, whoever waits:
+    at once where that thread waits itself, else at its next `tick`. An empty line takes it away.
+    """
+
+    def __init__(self, show: Callable[[str], None] = lambda line: None) -> None:
+        self._show = show
+        self._shown = ""
+        self._owner = threading.get_ident()
+        self._notices: deque[str] = deque()
+        #: What is waited for just now, in words; empty if nothing is.
+        self.waiting_for = ""
+
+    def waiting(self, line: str) -> None:
+        """This is waited for from now on; nothing is when the line is empty."""
+        self.waiting_for = line
+        if threading.get_ident() == self._owner:
+            self.tick()  # nobody else will, while this thread waits
+
+    def tick(self) -> None:
+        """Show what is waited for, if that has changed."""
+        if self.waiting_for != self._shown:
+            self._shown = self.waiting_for
+            self._show(self._shown)
+
+    def notice(self, line: str) -> None:
+        """Something happened that the reader should know."""
+        self._notices.append(line)
+
+    def notices(self) -> list[str]:
+        """The notices since this was asked last."""
+        lines = []
+        while self._notices:
+            lines.append(self._notices.popleft())
+        return lines
+
+
+class Silent(Told):
+    """For whoever has nobody to tell: what it is told is dropped."""
+
+    def waiting(self, line: str) -> None:
+        pass
+
+    def notice(self, line: str) -> None:
+        pass
+
+
+#: Where nobody listens.
+SILENT = Silent()
