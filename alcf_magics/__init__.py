@@ -16,17 +16,69 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ._session import Session, session
+from ._version import __version__
+from .errors import (
+    AccessDenied,
+    AlcfError,
+    AnswerInvalid,
+    GatewayError,
+    GatewayUnreachable,
+    LoginExpired,
+    LoginFailed,
+    Maintenance,
+    ModelNotFound,
+    ModelNotReady,
+    NotLoggedIn,
+    RateLimited,
+    RequestRefused,
+    StreamBroken,
+)
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-    from .gateway.completions import Completion
+    from .gateway.catalog import Catalog
+    from .gateway.chunks import Usage
+    from .gateway.completions import Choice, Completion
+    from .gateway.models import Capabilities, Model, Status
+    from .history import History
 
-__version__ = "0.1.0"
+#: Where the values are that `import alcf_magics` leaves for when somebody needs them.
+_LATER = {
+    "Capabilities": "gateway.models",
+    "Catalog": "gateway.catalog",
+    "Choice": "gateway.completions",
+    "Completion": "gateway.completions",
+    "History": "history",
+    "Model": "gateway.models",
+    "Status": "gateway.models",
+    "Usage": "gateway.chunks",
+}
 
 __all__ = [
+    "AccessDenied",
+    "AlcfError",
+    "AnswerInvalid",
+    "Capabilities",
+    "Catalog",
+    "Choice",
     "Completion",
+    "GatewayError",
+    "GatewayUnreachable",
+    "History",
+    "LoginExpired",
+    "LoginFailed",
+    "Maintenance",
+    "Model",
+    "ModelNotFound",
+    "ModelNotReady",
+    "NotLoggedIn",
+    "RateLimited",
+    "RequestRefused",
     "Session",
+    "Status",
+    "StreamBroken",
+    "Usage",
     "__version__",
     "load_ipython_extension",
     "session",
@@ -35,11 +87,15 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name == "Completion":
-        from .gateway.completions import Completion
+    if name in _LATER:
+        from importlib import import_module
 
-        return Completion
+        return getattr(import_module(f".{_LATER[name]}", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__
 
 
 def load_ipython_extension(shell: InteractiveShell) -> None:

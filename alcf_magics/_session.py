@@ -11,98 +11,55 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import functools
 import os
-import threading
-import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import CancelledError
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from .errors import (
-    AccessDenied,
-    AlcfError,
-    GatewayUnreachable,
-    LoginExpired,
-    Maintenance,
-    ModelNotFound,
-    ModelNotReady,
-    RequestRefused,
-    StreamBroken,
-    in_one_line,
-)
-from .gateway.completions import Accumulator, ChatRequest, Completion
+from .connection import CATALOG_SECONDS, Connection
 from .settings import SETTING_NAMES, Settings
+from .told import SILENT, Told
 
 if TYPE_CHECKING:
-    from .auth.account import Login
-    from .auth.credentials import Bearers, GatewayAuth
-    from .auth.globus import PendingLogin
-    from .auth.grants import Secret
-    from .gateway.catalog import Catalog, Model
-    from .gateway.client import Gateway
-    from .history import Entry, History
-    from .runtime import Runtime
+    from .auth.account import Account
+    from .auth.signing import GatewayAuth
+    from .exchanges import Exchange, View
+    from .gateway.catalog import Catalog
+    from .gateway.chat import Message
+    from .gateway.completions import Completion
+    from .gateway.models import Model
+    from .history import History
 
-#: Seconds that a catalog is used again: the gateway itself caches the jobs for as long.
-CATALOG_SECONDS = 60.0
-#: Seconds between two steps of a countdown, and the most that an interrupt of one takes.
-COUNT_SECONDS = 0.2
-
-
-@dataclass(frozen=True)
-class _Read:
-    """A catalog, when and where it was read, and whether with the clusters' descriptions."""
-
-    catalog: Catalog
-    at: float
-    url: str
-    described: bool
+    Prompt = str | Sequence[Message | Mapping[str, Any]]
 
 
 class Session:
-    """Grants, gateway client and event loop. What a part needs is imported when it is used."""
+    """A login, a gateway and what was asked of it. Safe to use from several threads.
+
+    Everything that asks the gateway raises an AlcfError for whatever goes wrong.
+    """
 
     def __init__(self) -> None:
         self._chosen: dict[str, str] = {}
-        self._before_sandbox: dict[str, str] = {}
-        self._lock = threading.RLock()
-        self._runtime: Runtime | None = None
-        self._bearers: Bearers | None = None
-        self._gateway: Gateway | None = None
-        self._limit: Any = None
-        self._catalog: _Read | None = None
-        self._login: Login | None = None
-        self.pending: PendingLogin | None = None
-        self._refused: tuple[Settings, Secret | None, LoginExpired] | None = None
-        self._closed = False
-        self._history: History | None = None
-        #: The sandbox that this session started, if it did.
-        self.sandbox: Any = None
-        #: The login panel that is open, if one is; a newer one makes it go quiet.
-        self.panel: Any = None
-        #: Shows what is being waited for, while it is; an empty text takes it away.
-        self.on_wait: Callable[[str], None] = lambda line: None
-        #: What is being waited for just now, in words.
-        self.waiting_for = ""
-        self._notices: list[str] = []
-        self._shown_wait = ""
+        self._connection = Connection(lambda: self.settings)
 
     def __repr__(self) -> str:
-        return f"<alcf_magics session with {Settings.load(self._chosen).gateway_url}>"
+        return f"<alcf_magics session with {self.unchecked_settings.gateway_url}>"
 
     # Settings
 
     @property
-    def chosen(self) -> dict[str, str]:
-        """What was chosen for this session, by name; the rest is the environment's."""
-        return dict(self._chosen)
+    def settings(self) -> Settings:
+        """The settings in force: what was chosen, over the environment, over the defaults.
+
+        Raises GatewayUnreachable for an address that no token may go to.
+        """
+        return self.unchecked_settings.checked()
 
     @property
-    def settings(self) -> Settings:
-        """The settings in force: what was chosen, over the environment, over the defaults."""
-        return Settings.load(self._chosen).checked()
+    def unchecked_settings(self) -> Settings:
+        """The same, with whatever address is set: to be shown, not to be used."""
+        return Settings.load(self._chosen)
 
     def choose(self, **values: str | None) -> None:
         """Choose settings for this session; None gives one back to the environment."""
@@ -115,166 +72,34 @@ class Session:
             else:
                 self._chosen[name] = value
 
-    # Parts
+    # Who
 
     @property
-    def runtime(self) -> Runtime:
-        """The background event loop, started at first use."""
-        with self._lock:
-            if self._closed:
-                raise AlcfError("This session was closed.", "The one in use: alcf_magics.session()")
-            if self._runtime is None:
-                from .runtime import Runtime
-
-                self._runtime = Runtime()
-                # Its thread would keep a script from ending.
-                atexit.register(self.close)
-            return self._runtime
-
-    @property
-    def bearers(self) -> Bearers:
-        """The grants of this kernel."""
-        with self._lock:
-            if self._bearers is None:
-                from .auth.credentials import Bearers
-                from .auth.token_file import TokenFile
-
-                file = TokenFile(tell=self._notices.append, tell_wait=self._wait_for)
-                self._bearers = Bearers(lambda: self.settings, file)
-            return self._bearers
-
-    def notices(self) -> list[str]:
-        """What happened to the token file that the reader should know; told once."""
-        told, self._notices[:] = list(self._notices), []
-        return told
-
-    def _wait_for(self, line: str) -> None:
-        self.waiting_for = line
-        if threading.current_thread() is threading.main_thread():
-            self._tick()  # nobody else will, while this thread waits
+    def account(self) -> Account:
+        """Who is logged in; begins, finishes and ends a login."""
+        return self._connection.account
 
     @property
     def auth(self) -> GatewayAuth:
         """An `httpx.Auth` that keeps requests to the gateway authorised, sync or async."""
-        from .auth.credentials import GatewayAuth
-
-        return GatewayAuth(self.bearers, self.settings.gateway_url)
-
-    @property
-    def gateway(self) -> Gateway:
-        """The client of the gateway in force; its coroutines run on `runtime`."""
-        url = self.settings.gateway_url
-        with self._lock:
-            if self._gateway is None or self._gateway.url != url:
-                from .gateway.client import Gateway, RateLimit
-
-                self._close_gateway()
-                self._limit = self._limit or RateLimit()
-                self._gateway = Gateway(url, self.auth, self._limit)
-            return self._gateway
-
-    # The login
-
-    @property
-    def login(self) -> Login:
-        """Logging in, as the magics do it."""
-        with self._lock:
-            if self._login is None:
-                from .auth.account import Login
-
-                self._login = Login(self)
-            return self._login
-
-    def begin_login(self, *, fresh: bool = False) -> PendingLogin:
-        """The login to finish. One begun within ten minutes stays, so its code stays good."""
-        from .auth.globus import begin_login
-
-        settings = self.settings
-        now = time.time()
-        pending = self.pending
-        if (
-            pending is None
-            or (fresh and not pending.fresh)
-            or not pending.alive(now)
-            or pending.auth_server != settings.globus_auth_url
-        ):
-            pending = self.pending = begin_login(settings, now, fresh=fresh)
-        else:
-            # What is asked of the login may have changed; the code of either link will do.
-            pending = self.pending = pending.renewed(settings)
-        return pending
-
-    def end_login(self, pending: PendingLogin) -> None:
-        """This login is done: the next one needs a verifier of its own."""
-        with self._lock:
-            if self.pending is not None and self.pending.state == pending.state:
-                self.pending = None
-        self._catalog = None
-        self.refused = None
-
-    @property
-    def refused(self) -> LoginExpired | None:
-        """Why this gateway no longer takes this login.
-
-        An answer clears it, and so does a new login, here or in another kernel.
-        """
-        if self._refused is None:
-            return None
-        settings, token, error = self._refused
-        return error if (settings, token) == (self.settings, self._token()) else None
-
-    @refused.setter
-    def refused(self, error: LoginExpired | None) -> None:
-        self._refused = None if error is None else (self.settings, self._token(), error)
-
-    def _token(self) -> Secret | None:
-        grant = self.bearers.grant()
-        # A refresh keeps the refresh token: it is still the login that was refused.
-        return None if grant is None else grant.refresh_token or grant.access_token
-
-    @contextlib.contextmanager
-    def _noting_refusal(self) -> Iterator[None]:
-        """Remember that the gateway refused the login, so that the next login is a real one."""
-        try:
-            yield
-        except LoginExpired as error:
-            self.refused = error
-            raise
-        self.refused = None
+        return self._connection.auth
 
     # What runs
 
-    def catalog(self, *, max_age: float = CATALOG_SECONDS, described: bool = True) -> Catalog:
-        """What runs where, at most `max_age` seconds old. Raises an AlcfError.
+    def catalog(
+        self, *, max_age: float = CATALOG_SECONDS, described: bool = True, told: Told = SILENT
+    ) -> Catalog:
+        """What runs where, at most `max_age` seconds old.
 
         `described` asks the clusters, too, what they say of their models' capabilities.
         """
-        gateway, read = self.gateway, self._catalog
-        if (
-            read is not None
-            and read.url == gateway.url
-            and (read.described or not described)
-            and time.monotonic() - read.at < max_age
-        ):
-            return read.catalog
-        fetch = functools.partial(gateway.catalog, described=described)
-        with self._noting_refusal():
-            try:
-                catalog = self.runtime.run(fetch, self._tick)
-            except GatewayUnreachable as error:
-                for _ in self._wait_out(error):
-                    time.sleep(COUNT_SECONDS)
-                catalog = self.runtime.run(fetch, self._tick)
-            except CancelledError:
-                raise AlcfError("The session was closed while it waited.") from None
-        self._catalog = _Read(catalog, time.monotonic(), gateway.url, described)
-        return catalog
+        return self._connection.catalog(max_age=max_age, described=described, told=told)
 
-    def resolve(self, name: str = "", cluster: str = "") -> Model:
+    def resolve(self, name: str = "", cluster: str = "", *, told: Told = SILENT) -> Model:
         """The model that a name means now; no name means the configured model, or the default."""
         wanted = name or self.settings.model
         # A name says enough: fewer requests, and a first prompt that waits for no turn.
-        catalog = self.catalog(described=not wanted)
+        catalog = self.catalog(described=not wanted, told=told)
         if not name:
             name = wanted
             if cluster:  # asked for now, and so before what was configured
@@ -283,176 +108,141 @@ class Session:
 
     # Prompts
 
-    def stream(
-        self, model: Model, request: ChatRequest, *, asked: str = ""
-    ) -> Iterator[Accumulator]:
-        """Send a request; yields the answer so far, again and again, at least 20 times a second.
-
-        In the end `.kept` of what it yields is the completion with its record, which is also in
-        `history`; `asked` is the model's name as it was asked for. Whatever ends it early
-        carries the part that came as `.completion`: an AlcfError, or KeyboardInterrupt. Leaving
-        the loop closes the connection.
-        """
-        answer = Accumulator(request.model, model.cluster, time.monotonic())
-        try:
-            with self._noting_refusal():
-                try:
-                    yield from self._stream(model, request, answer)
-                except GatewayUnreachable as error:
-                    for _ in self._wait_out(error):
-                        yield answer
-                        time.sleep(COUNT_SECONDS)
-                    yield from self._stream(model, request, answer)
-            self.keep(answer, model, request, asked)
-        except CancelledError:
-            raise AlcfError("The session was closed while it waited.") from None
-        except (AlcfError, KeyboardInterrupt) as error:
-            if isinstance(error, ModelNotReady | ModelNotFound | Maintenance | AccessDenied):
-                self._catalog = None  # it said otherwise: another place may be better now
-            if answer.began or isinstance(error, StreamBroken | KeyboardInterrupt):
-                completion = self.keep(answer, model, request, asked)
-                error.completion = completion  # type: ignore[union-attr]
-            if isinstance(error, KeyboardInterrupt):
-                in_one_line(error, kept=answer.began)
-            raise
-
-    def keep(
-        self, answer: Accumulator, model: Model, request: ChatRequest, asked: str
-    ) -> Completion:
-        """The completion as far as it came, with its record, put into the history once."""
-        if answer.kept is None:
-            from . import __version__
-            from .history import Entry, record_of
-
-            completion = answer.completion()
-            begun = time.time() - (time.monotonic() - answer.started)
-            record = record_of(
-                completion,
-                request,
-                model,
-                asked=asked,
-                started=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(begun)),
-                version=__version__,
-            )
-            answer.kept = replace(completion, record=record)
-            self.history.add(Entry(request, model, answer.kept, record))
-        return answer.kept
-
-    @property
-    def history(self) -> History:
-        """Every prompt of this session with its completion, in memory; see History."""
-        with self._lock:
-            if self._history is None:
-                from .history import History
-
-                self._history = History(self._replay)
-            return self._history
-
-    def _replay(self, entry: Entry) -> Completion:
-        return self._whole(entry.place, entry.request, entry.record.asked)
-
-    def _whole(self, place: Model, request: ChatRequest, asked: str) -> Completion:
-        answer: Accumulator | None = None
-        for answer in self.stream(place, request, asked=asked):  # noqa: B007
-            pass  # the last one is the whole
-        assert answer is not None  # the stream yields before it ends
-        assert answer.kept is not None
-        return answer.kept
-
-    def _stream(
-        self, model: Model, request: ChatRequest, answer: Accumulator
-    ) -> Iterator[Accumulator]:
-        gateway = self.gateway
-        for batch in self.runtime.iterate(lambda: gateway.stream(model, request, answer.sent)):
-            for at, chunk in batch:
-                answer.add(chunk, at)
-            self._tick()
-            yield answer
-
-    def _tick(self) -> None:
-        """Show what a background thread waits for; called again and again on the main thread."""
-        if self.waiting_for != self._shown_wait:
-            self._shown_wait = self.waiting_for
-            self.on_wait(self.waiting_for)
-
-    def _wait_out(self, error: GatewayUnreachable) -> Iterator[None]:
-        """Count down until another try may succeed, a step at a time.
-
-        Raises the error at once when no such time is known.
-        """
-        if error.retry_after is None:
-            raise error
-        end = time.monotonic() + error.retry_after
-        try:
-            while (left := end - time.monotonic()) > 0:
-                self.waiting_for = f"{error.what} Trying once more in {left:.0f} s"
-                self._tick()
-                yield
-        finally:  # also when it is interrupted
-            self.waiting_for = ""
-            self._tick()
-
     def ask(
         self,
-        prompt: str,
+        prompt: Prompt,
         model: str = "",
         *,
         cluster: str = "",
         system: str = "",
-        temperature: float | None = None,
-        max_tokens: int | None = None,
-        effort: str | None = None,
+        format: str = "markdown",
+        **parameters: Any,
     ) -> Completion:
-        """Send a prompt and wait for the whole completion. Raises an AlcfError."""
-        if not prompt.strip():
-            raise RequestRefused("The prompt is empty.", "Say what to ask: ask('…').")
-        place = self.resolve(model, cluster)
-        request = ChatRequest.prompt(
-            place.name,
-            prompt,
-            system,
-            temperature=temperature,
-            max_tokens=max_tokens,
-            reasoning_effort=effort,
+        """Send a prompt, or a list of messages as OpenAI has them; the whole completion.
+
+        `model` and `cluster` are names as in `-m` and `--cluster`, `format` is markdown, text,
+        json or code. `parameters` are those of the magic: temperature (0 to 2), max_tokens (1 or
+        more), effort (low, medium or high). A wrong value is a RequestRefused, and nothing is
+        sent. What ends an answer early carries what came as `.completion`.
+        """
+        return self.exchange(
+            prompt, model, cluster=cluster, system=system, format=format, **parameters
+        ).run()
+
+    async def aask(
+        self,
+        prompt: Prompt,
+        model: str = "",
+        *,
+        cluster: str = "",
+        system: str = "",
+        format: str = "markdown",
+        **parameters: Any,
+    ) -> Completion:
+        """The same as `ask`, awaited; several may run at once."""
+        exchange = await self._aexchange(
+            prompt, model, cluster=cluster, system=system, format=format, **parameters
         )
-        return self._whole(place, request, model)
+        return await exchange.arun()
+
+    def stream(
+        self,
+        prompt: Prompt,
+        model: str = "",
+        *,
+        cluster: str = "",
+        system: str = "",
+        **parameters: Any,
+    ) -> Iterator[str]:
+        """Send a prompt; the pieces of the answer's text as they come.
+
+        The completion is `history[-1]` afterwards. Leaving the loop closes the connection.
+        """
+        return _pieces(self.exchange(prompt, model, cluster=cluster, system=system, **parameters))
+
+    async def astream(
+        self,
+        prompt: Prompt,
+        model: str = "",
+        *,
+        cluster: str = "",
+        system: str = "",
+        **parameters: Any,
+    ) -> AsyncIterator[str]:
+        """The same as `stream`, for `async for`."""
+        exchange = await self._aexchange(
+            prompt, model, cluster=cluster, system=system, **parameters
+        )
+        seen = 0
+        async with exchange:
+            async for answer in exchange:
+                if piece := answer.content.since(seen):
+                    seen += len(piece)
+                    yield piece
+        if exchange.completion is not None and (rest := exchange.completion.text[seen:]):
+            yield rest
+
+    def exchange(
+        self,
+        prompt: Prompt,
+        model: str = "",
+        *,
+        cluster: str = "",
+        system: str = "",
+        format: str = "markdown",
+        view: Callable[[Model], View] | None = None,
+        bind: Callable[[Completion], None] = lambda completion: None,
+        told: Told = SILENT,
+        **parameters: Any,
+    ) -> Exchange:
+        """One prompt that is ready to be sent, for whoever shows it; see exchanges.py.
+
+        `view` makes what shows the answer, `bind` gets the completion however the answer ends.
+        """
+        from .exchanges import Exchange, prepared
+
+        request = prepared(prompt, system, format, parameters)
+        place = self.resolve(model, cluster, told=told)
+        return Exchange(
+            self._connection,
+            place,
+            replace(request, model=place.name),
+            asked=model,
+            format=format,
+            view=view(place) if view is not None else None,
+            bind=bind,
+            told=told,
+        )
+
+    async def _aexchange(self, prompt: Prompt, model: str, **options: Any) -> Exchange:
+        from anyio import to_thread
+
+        # Finding the model may ask the gateway: not on the caller's event loop.
+        return await to_thread.run_sync(
+            lambda: self.exchange(prompt, model, **options), abandon_on_cancel=True
+        )
+
+    @property
+    def history(self) -> History:
+        """Every completion of this session, in memory; see History."""
+        return self._connection.history
 
     # The end
 
     def close(self) -> None:
-        """Give everything back: connections, event loop, a sandbox that was started."""
-        with self._lock:
-            if self.panel is not None:
-                self.panel.close("The login was given up: alcf_magics was unloaded.")
-            self._close_gateway()
-            if self._runtime is not None:
-                self._runtime.close()
-                self._runtime = None
-            self._closed = True
-            atexit.unregister(self.close)
-            self.stop_sandbox()
-            self._bearers = self._catalog = self.pending = self._login = None
+        """Give everything back: connections and event loop."""
+        self._connection.close()
 
-    def stop_sandbox(self) -> None:
-        """Stop the sandbox that this session started; the settings are as they were before."""
-        sandbox, self.sandbox = self.sandbox, None
-        if sandbox is not None:
-            for name in ("gateway_url", "globus_auth_url"):
-                self.choose(**{name: self._before_sandbox.get(name)})
-            sandbox.stop()
 
-    def enter_sandbox(self, sandbox: Any) -> None:
-        """Use a started sandbox as gateway and auth server, until it is stopped."""
-        self.stop_sandbox()
-        self._before_sandbox = dict(self._chosen)
-        self.sandbox = sandbox
-        self.choose(gateway_url=sandbox.gateway_url, globus_auth_url=sandbox.globus_auth_url)
-
-    def _close_gateway(self) -> None:
-        gateway, self._gateway = self._gateway, None
-        if gateway is not None:
-            with contextlib.suppress(AlcfError, CancelledError):
-                self.runtime.run(gateway.aclose)
+def _pieces(exchange: Exchange) -> Iterator[str]:
+    seen = 0
+    with exchange:
+        for answer in exchange:
+            if piece := answer.content.since(seen):
+                seen += len(piece)
+                yield piece
+    if exchange.completion is not None and (rest := exchange.completion.text[seen:]):
+        yield rest
 
 
 _session: Session | None = None
@@ -470,7 +260,7 @@ def _forget_after_fork() -> None:
     """A child process begins anew: its parent's threads, loop and connections are not there."""
     global _session
     if _session is not None:
-        atexit.unregister(_session.close)
+        atexit.unregister(_session._connection.close)
         _session = None
 
 

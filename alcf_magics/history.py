@@ -1,173 +1,108 @@
-"""Where a completion comes from: a record of each, and the history of a session. Pure.
-
-Prompts and answers stay in memory; a record itself holds only hashes of them. To disk goes
-what somebody saves.
-"""
+"""The completions of a session, in memory. To disk goes what somebody saves."""
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, overload
 
 from .errors import AlcfError
-from .gateway.completions import ChatRequest, Completion, Usage
-from .showing.tables import Cell, text_table
+from .gateway.chunks import Usage
+from .gateway.completions import Completion
+from .showing.display import line_html
+from .showing.tables import Cell, html_table, text_table
+from .showing.times import moment
 
-if TYPE_CHECKING:
-    from .gateway.catalog import Model
+COLUMNS = ("no", "when", "model", "prompt", "answer", "tokens in", "tokens out", "seconds", "ended")
+#: Characters of a prompt or an answer that the table shows.
+BEGINNING = 30
 
-COLUMNS = ("no", "started", "model", "cluster", "tokens in", "tokens out", "seconds", "ended")
 
+class History(Sequence[Completion]):
+    """Every completion of a session, whole or as far as it came, oldest first.
 
-@dataclass(frozen=True)
-class Record:
-    """How one completion came about.
-
-    `asked` is the model as it was asked for (empty: the default), `model` as it was served.
-    `parameters` is the request's body without the messages. `system_sha256` and `prompt_sha256`
-    are of the texts in UTF-8 (empty where there is none). `started` is ISO 8601 in UTC;
-    durations are in seconds. `finish_reason` is None for an answer that ended early.
+    Shows as a table, in which `no` is the index to type: `history[3]`.
     """
 
-    asked: str
-    model: str
-    cluster: str
-    framework: str
-    parameters: Mapping[str, Any]
-    system_sha256: str
-    prompt_sha256: str
-    started: str
-    seconds: float
-    first_token_seconds: float | None
-    usage: Usage | None
-    finish_reason: str | None
-    version: str
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
-
-def record_of(
-    completion: Completion,
-    request: ChatRequest,
-    place: Model,
-    *,
-    asked: str,
-    started: str,
-    version: str,
-) -> Record:
-    """The record of a completion, whole or as far as it came."""
-    body = request.to_json(accepts_chat_template_kwargs=place.accepts_chat_template_kwargs)
-    return Record(
-        asked=asked,
-        model=completion.model,
-        cluster=completion.cluster,
-        framework=place.framework,
-        parameters={name: value for name, value in body.items() if name != "messages"},
-        system_sha256=_hash(request, "system"),
-        prompt_sha256=_hash(request, "user"),
-        started=started,
-        seconds=completion.seconds,
-        first_token_seconds=completion.first_token_seconds,
-        usage=completion.usage,
-        finish_reason=completion.finish_reason,
-        version=version,
-    )
-
-
-@dataclass(frozen=True, repr=False)
-class Entry:
-    """One prompt of a session: what was sent, where, and the completion with its record."""
-
-    request: ChatRequest
-    place: Model
-    completion: Completion
-    record: Record
-
-    def __repr__(self) -> str:
-        return f"{self.record.started} {self.record.model} on {self.record.cluster}"
-
-
-class History:
-    """The prompts of a session, oldest first. Shows as a table; `history[3]` is one entry."""
-
-    def __init__(self, send: Callable[[Entry], Completion]) -> None:
-        self._entries: list[Entry] = []
+    def __init__(self, send: Callable[[Completion], Completion]) -> None:
+        self._completions: list[Completion] = []
         self._send = send
 
-    def add(self, entry: Entry) -> None:
-        self._entries.append(entry)
+    def add(self, completion: Completion) -> None:
+        """Keep one more; from any thread."""
+        self._completions.append(completion)
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self._completions)
 
-    def __iter__(self) -> Iterator[Entry]:
-        return iter(self._entries)
+    def __iter__(self) -> Iterator[Completion]:
+        return iter(self._completions)
 
-    def __getitem__(self, number: int) -> Entry:
-        return self._entries[number]
+    @overload
+    def __getitem__(self, index: int) -> Completion: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Completion]: ...
+    def __getitem__(self, index: int | slice) -> Completion | list[Completion]:
+        return self._completions[index]
 
     def __repr__(self) -> str:
-        return text_table(COLUMNS, self.rows()) if self._entries else "(no prompts yet)"
+        return text_table(COLUMNS, self.rows()) if self else "(no prompts yet)"
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(repr(self))  # IPython would show a sequence as its items
+
+    def _repr_html_(self) -> str:
+        """The table, and the tokens by model."""
+        totals = [
+            line_html(f"{name}: {usage.prompt_tokens or 0:,} tokens in, {_out(usage)} out")
+            for name, usage in self.totals().items()
+        ]
+        return html_table(COLUMNS, self.rows(), unbroken=(1, 2)) + "".join(totals)
 
     def rows(self) -> list[tuple[Cell, ...]]:
-        """The table's rows, under COLUMNS; times in seconds."""
+        """The table's rows, under COLUMNS; durations in seconds."""
         return [
             (
-                number,
-                entry.record.started,
-                entry.record.model,
-                entry.record.cluster,
-                entry.record.usage.prompt_tokens if entry.record.usage else None,
-                entry.record.usage.completion_tokens if entry.record.usage else None,
-                entry.record.seconds,
-                entry.record.finish_reason or "early",
+                index,
+                moment(completion.started),
+                completion.model,
+                _beginning(completion.prompt),
+                _beginning(completion.text),
+                completion.usage.prompt_tokens if completion.usage else None,
+                completion.usage.completion_tokens if completion.usage else None,
+                completion.seconds,
+                completion.finish_reason or "early",
             )
-            for number, entry in enumerate(self._entries)
+            for index, completion in enumerate(self)
         ]
 
     def totals(self) -> dict[str, Usage]:
-        """Tokens by model, over all prompts whose usage is known."""
+        """Tokens by model, over all completions whose usage is known."""
         totals: dict[str, Usage] = {}
-        for entry in self._entries:
-            usage = entry.record.usage
-            if usage is not None:
-                sum_ = totals.get(entry.record.model, Usage())
-                totals[entry.record.model] = Usage(
-                    sum_.prompt_tokens + usage.prompt_tokens,
-                    sum_.completion_tokens + usage.completion_tokens,
-                    sum_.total_tokens + usage.total_tokens,
-                )
+        for completion in self:
+            if completion.usage is not None:
+                before = totals.get(completion.model, Usage())
+                totals[completion.model] = before + completion.usage
         return totals
 
     def replay(self, number: int) -> Completion:
         """Send the same request to the same place again. Raises an AlcfError."""
         try:
-            entry = self._entries[number]
+            completion = self[number]
         except IndexError:
             raise AlcfError(
                 f"There is no prompt number {number}: there are {len(self)}, counted from 0.",
                 "See them: alcf_magics.session().history",
             ) from None
-        return self._send(entry)
+        return self._send(completion)
 
     def save(self, file: str | Path, *, texts: bool = False) -> int:
         """Append the records to a file as JSON Lines; how many there were.
 
         `texts` adds what was sent and what came back under `messages`, `text` and `reasoning`.
         """
-        lines = []
-        for entry in self._entries:
-            value = entry.record.to_json()
-            if texts:
-                value["messages"] = [message.to_json() for message in entry.request.messages]
-                value["text"] = entry.completion.text
-                value["reasoning"] = entry.completion.reasoning
-            lines.append(json.dumps(value, ensure_ascii=False) + "\n")
+        lines = [json.dumps(_saved(c, texts), ensure_ascii=False) + "\n" for c in self]
         with Path(file).expanduser().open("a", encoding="utf-8") as out:
             out.writelines(lines)
         return len(lines)
@@ -176,11 +111,22 @@ class History:
         """The records as a pandas DataFrame. Raises ImportError where pandas is not installed."""
         import pandas
 
-        return pandas.json_normalize([entry.record.to_json() for entry in self._entries])
+        return pandas.json_normalize([completion.record.to_json() for completion in self])
 
 
-def _hash(request: ChatRequest, role: str) -> str:
-    texts = [message.content for message in request.messages if message.role == role]
-    if not texts:
-        return ""
-    return hashlib.sha256("\n".join(texts).encode("utf-8", "replace")).hexdigest()
+def _saved(completion: Completion, texts: bool) -> dict[str, Any]:
+    value = completion.record.to_json()
+    if texts:
+        value["messages"] = [message.to_json() for message in completion.request.messages]
+        value["text"] = completion.text
+        value["reasoning"] = completion.reasoning
+    return value
+
+
+def _beginning(text: str) -> str:
+    one = " ".join(text[: 4 * BEGINNING].split())
+    return one if len(one) <= BEGINNING else one[: BEGINNING - 1].rstrip() + "…"
+
+
+def _out(usage: Usage) -> str:
+    return f"{usage.completion_tokens or 0:,}"

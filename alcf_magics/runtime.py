@@ -13,18 +13,51 @@ import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import Future, wait
-from typing import TypeVar
+from typing import Generic, TypeVar
 
+import anyio
+import anyio.to_thread
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 T = TypeVar("T")
 
 #: Seconds between two looks at the queue: the main thread notices an interrupt within this.
 POLL = 0.05
-#: Items handed over at once, so that a fast stream cannot keep the main thread from drawing.
-BATCH = 1000
+#: Items handed over at once, so that a fast stream cannot keep the main thread from drawing. An
+#: item is a read of the network: some hundred chunks where they come fast.
+BATCH = 100
 #: Seconds that closing waits for what cannot be cancelled.
 CLOSE_SECONDS = 2.0
+
+
+class _Arrivals(Generic[T]):
+    """What an async iterator on the event loop brings, for a thread that waits for it."""
+
+    def __init__(self, function: Callable[[], AsyncIterator[T]]) -> None:
+        self._function = function
+        self._queue: queue.SimpleQueue[tuple[float, T] | None] = queue.SimpleQueue()
+        #: Whether everything has been taken.
+        self.ended = False
+
+    async def pump(self) -> None:
+        try:
+            async for item in self._function():
+                self._queue.put((time.monotonic(), item))
+        finally:
+            self._queue.put(None)
+
+    def batch(self, timeout: float | None = None) -> list[tuple[float, T]]:
+        """What came since, after waiting for something; empty after `timeout` seconds."""
+        batch: list[tuple[float, T]] = []
+        with contextlib.suppress(queue.Empty):
+            item = self._queue.get(timeout=timeout)
+            while item is not None:
+                batch.append(item)
+                if len(batch) == BATCH:
+                    return batch
+                item = self._queue.get_nowait()
+            self.ended = True
+        return batch
 
 
 class Runtime:
@@ -59,29 +92,30 @@ class Runtime:
         An empty list comes when nothing did for a moment, so that the caller can draw. Leaving
         the loop, by an exception or by closing the iterator, cancels the task.
         """
-        arrived: queue.SimpleQueue[tuple[float, T] | None] = queue.SimpleQueue()
-
-        async def pump() -> None:
-            try:
-                async for item in function():
-                    arrived.put((time.monotonic(), item))
-            finally:
-                arrived.put(None)
-
-        future = self.spawn(pump)
+        arrivals = _Arrivals(function)
+        future = self.spawn(arrivals.pump)
         try:
-            ended = False
-            while not ended:
-                batch: list[tuple[float, T]] = []
-                with contextlib.suppress(queue.Empty):
-                    item = arrived.get(timeout=POLL)
-                    while item is not None:
-                        batch.append(item)
-                        if len(batch) == BATCH:
-                            break
-                        item = arrived.get_nowait()
-                    ended = item is None
-                yield batch
+            while not arrivals.ended:
+                yield arrivals.batch(POLL)
+            future.result()
+        except BaseException:
+            future.cancel()
+            raise
+
+    async def aiterate(
+        self, function: Callable[[], AsyncIterator[T]]
+    ) -> AsyncIterator[list[tuple[float, T]]]:
+        """The same for a caller with an event loop of its own, whichever that is."""
+        arrivals = _Arrivals(function)
+        future = self.spawn(arrivals.pump)
+        # Its own limiter: what waits for one stream is not to hold up another.
+        one_thread = anyio.CapacityLimiter(1)
+        try:
+            while not arrivals.ended:
+                # A thread that is abandoned ends with the task: its last item is the end.
+                yield await anyio.to_thread.run_sync(
+                    arrivals.batch, abandon_on_cancel=True, limiter=one_thread
+                )
             future.result()
         except BaseException:
             future.cancel()
@@ -89,8 +123,6 @@ class Runtime:
 
     def start(self, function: Callable[[], T]) -> Future[T]:
         """Run a blocking function on a worker thread, without waiting for it."""
-        import anyio.to_thread
-
         async def work() -> T:
             return await anyio.to_thread.run_sync(function, abandon_on_cancel=True)
 

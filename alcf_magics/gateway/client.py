@@ -1,50 +1,41 @@
-"""The HTTP client of the gateway: who am I, the catalog, and a streamed chat completion."""
+"""The HTTP client of one gateway: read something, send something, stream an answer.
+
+The only module of this room that speaks HTTP. Bodies are read as they come, never decompressed,
+and never further than a limit.
+"""
 
 from __future__ import annotations
 
+import json
 import time
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import aclosing
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 import anyio
 import httpx
 
 from ..errors import AlcfError, GatewayError, GatewayUnreachable, StreamBroken
 from ..settings import is_loopback
-from .catalog import Catalog, Model, build_catalog, cluster_names
-from .completions import ChatRequest, Chunk, parse_event
-from .refusals import CHECK_NETWORK, LOADING, RUN_AGAIN, error_for, error_in_event
-from .sse import Decoder, LineTooLong
+from ..text import line, words
+from ..told import SILENT, Told
+from .chat import ChatRequest
+from .chunks import Chunk
+from .models import Model
+from .rate_limit import RateLimit
+from .refusals import CHECK_NETWORK, LOADING, RUN_AGAIN, error_for
+from .stream_reader import StreamReader
 
-#: The gateway allows 10 requests a second to a user; other kernels of the same person need some.
-REQUESTS_PER_SECOND = 8
 #: Seconds without a byte. Behind Globus Compute the gateway itself gives up after about 300.
 READ_TIMEOUT = 330.0
 CATALOG_TIMEOUT = 30.0
-#: For what the catalog can do without: one cluster's trouble is not to hold up the others.
-PART_TIMEOUT = 10.0
-#: Seconds given to a body to end after `[DONE]`.
+#: Seconds for a body to end after `[DONE]`, and for more to come once an answer is complete.
 DRAIN_SECONDS = 0.5
-
-
-class RateLimit:
-    """Lets at most `count` requests start within any `seconds`; the rest wait their turn."""
-
-    def __init__(self, count: int = REQUESTS_PER_SECOND, seconds: float = 1.0) -> None:
-        self._starts: deque[float] = deque(maxlen=count)
-        self._seconds = seconds
-        self._first_in_line = anyio.Lock()
-
-    async def turn(self) -> None:
-        """Wait until one more request may start. One that is cancelled takes nobody's place."""
-        async with self._first_in_line:
-            if len(self._starts) == self._starts.maxlen:
-                # A little more than the window: requests do not arrive as evenly as they leave.
-                free = self._starts[0] + self._seconds * 1.1
-                await anyio.sleep(max(0.0, free - time.monotonic()))
-            self._starts.append(time.monotonic())
+MORE_SECONDS = 2.0
+#: Bytes of an answer that is no stream, and of an error, that are read.
+MAX_BODY = 64 * 1024 * 1024
+MAX_ERROR = 1024 * 1024
 
 
 class Gateway:
@@ -56,7 +47,6 @@ class Gateway:
     def __init__(self, url: str, auth: httpx.Auth, limit: RateLimit | None = None) -> None:
         self.url = url
         self._limit = limit or RateLimit()
-        self._descriptions: dict[str, list[Any] | None] = {}
         trouble = ""
         try:
             self._client = httpx.AsyncClient(
@@ -69,7 +59,7 @@ class Gateway:
                 event_hooks={"request": [self._turn]},
             )
         except Exception as error:  # whatever proxies, certificates and addresses come up with
-            trouble = f"{type(error).__name__}: {error}"
+            trouble = f"{type(error).__name__}: {line(str(error))}"
         if trouble:
             raise GatewayUnreachable(f"No connection can be made: {trouble}.", CHECK_NETWORK)
 
@@ -81,169 +71,129 @@ class Gateway:
     async def aclose(self) -> None:
         await self._client.aclose()
 
-    async def whoami(self) -> Mapping[str, Any]:
+    async def whoami(self, told: Told = SILENT) -> Mapping[str, Any]:
         """`id, name, username, idp_name, …` of the person the bearer stands for."""
-        answer = await self._get("whoami")
+        answer = await self.get("whoami", told=told)
         return answer if isinstance(answer, Mapping) else {}
 
-    async def catalog(self, *, described: bool = True) -> Catalog:
-        """What runs where. One cluster's trouble becomes a note, and hides nothing of the others.
+    async def get(
+        self, path: str, timeout: float = CATALOG_TIMEOUT, *, told: Told = SILENT
+    ) -> Any:
+        """The JSON value at a path of the gateway. `timeout` is in seconds without a byte."""
+        return await self._json("GET", path, timeout=timeout, told=told)
 
-        `described` asks each cluster once what it says of its models; else only what is known.
-        Raises an AlcfError only when the list of endpoints itself cannot be had.
-        """
-        answers: dict[str, Any] = {}
-        troubles: dict[str, AlcfError] = {}
+    async def post(
+        self, path: str, body: Mapping[str, Any], timeout: float = READ_TIMEOUT, *,
+        told: Told = SILENT,
+    ) -> Any:
+        """What the gateway answers to a JSON body that is no chat: embeddings, batches."""
+        return await self._json("POST", path, timeout=timeout, told=told, body=body)
 
-        async def read(path: str, timeout: float = PART_TIMEOUT) -> None:
-            # Nothing is raised inside the group: it would come out wrapped in another error.
-            try:
-                answers[path] = await self._get(path, timeout)
-            except AlcfError as error:
-                troubles[path] = error
-
-        async with anyio.create_task_group() as group:
-            group.start_soon(read, "status")
-            await read("list-endpoints", CATALOG_TIMEOUT)
-            clusters = _clusters(answers.get("list-endpoints"))
-            for cluster in clusters:
-                group.start_soon(read, _path(cluster, "jobs"))
-            for cluster in clusters:
-                if described and cluster not in self._descriptions:
-                    group.start_soon(read, _path(cluster, "models"))
-        if "list-endpoints" in troubles:
-            raise troubles["list-endpoints"]
-        for cluster in clusters:
-            self._learn(cluster, answers, troubles)
-        return build_catalog(
-            self.url,
-            answers["list-endpoints"],
-            _mapping(answers.get("status")),
-            {name: _mapping(answers.get(_path(name, "jobs"))) for name in clusters},
-            self._descriptions,
-            notes=[
-                f"{name}: states not known: {troubles[_path(name, 'jobs')].what}"
-                for name in clusters
-                if _path(name, "jobs") in troubles
-            ],
-        )
-
-    def _learn(
-        self, cluster: str, answers: Mapping[str, Any], troubles: Mapping[str, AlcfError]
-    ) -> None:
-        """Keep what a cluster says of its models; it does not change while a notebook runs.
-
-        An older gateway has no such route, and need not be asked again.
-        """
-        path = _path(cluster, "models")
-        if path in answers:
-            said = answers[path]
-            self._descriptions[cluster] = said if isinstance(said, list) else None
-        elif path in troubles and troubles[path].status == 404:
-            self._descriptions[cluster] = None
+    async def _json(
+        self,
+        method: str,
+        path: str,
+        *,
+        timeout: float,
+        told: Told,
+        body: Mapping[str, Any] | None = None,
+    ) -> Any:
+        url = path if "://" in path else f"{self.url}/{path}"
+        extensions = {"alcf_told": told}
+        failure: AlcfError
+        try:
+            async with self._client.stream(
+                method, url, json=body, timeout=timeout, extensions=extensions
+            ) as response:
+                content = await self._content(response, path)
+                return _parsed(content, response, path)
+        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+            failure = self._unreachable(error)
+        # Raised out here, because the other error holds the request, and so the bearer.
+        raise failure
 
     async def stream(
         self,
         model: Model,
         request: ChatRequest,
         sent: Callable[[float], None] = lambda at: None,
-    ) -> AsyncIterator[Chunk]:
-        """The chunks of one completion, as they arrive.
+        told: Told = SILENT,
+    ) -> AsyncIterator[list[Chunk]]:
+        """The chunks of one completion, those of one read of the network at a time.
 
         `sent` gets the monotonic time at which the request leaves, after waiting for its turn.
-        Returns after `[DONE]`, or after the end of a stream whose choices have all finished.
-        Raises the error of a refused request, and StreamBroken for an answer that broke off.
+        Returns when the answer is complete. Raises the error of a refused request, and
+        StreamBroken for an answer that broke off.
         """
-        url = f"{model.base_url}/chat/completions"
-        body = request.to_json(accepts_chat_template_kwargs=model.accepts_chat_template_kwargs)
         asked = f"{model.name} on {model.cluster}"
-        answered = began = False
-        ending = _Ending()
+        reader: StreamReader | None = None
+        failure: AlcfError
         try:
             async with self._client.stream(
-                "POST", url, json=body, extensions={"alcf_sent": sent}
+                "POST",
+                f"{model.base_url}/chat/completions",
+                json=request.to_json(model.refuses),
+                extensions={"alcf_sent": sent, "alcf_told": told},
             ) as response:
-                answered = True
                 if response.status_code != 200:
-                    raise self._error(response, await response.aread(), asked)
+                    raise await self._refusal(response, asked)
+                reader = StreamReader(response.headers.get("content-type", ""), asked)
+                _check_encoding(response)
                 # Held until the response is closed: an async generator that is dropped before
                 # cannot be finished off in a kernel where nest_asyncio was applied.
-                events = _events(response)
-                async for data in events:
-                    if data == "[DONE]":
-                        ending.done = True
-                        # A body read to its end leaves the connection ready for the next prompt.
-                        with anyio.move_on_after(DRAIN_SECONDS):
-                            async for _ in events:
-                                pass
-                        break
-                    event = parse_event(data)
-                    if event is None:
-                        continue
-                    error = error_in_event(event, began=began, asked=asked)
-                    if error is not None:
-                        raise _explained(error, model, request)
-                    chunk = Chunk.from_json(event)
-                    began = began or any(d.content or d.reasoning for d in chunk.deltas)
-                    ending.see(chunk)
-                    yield chunk
-                ending.check(response.headers.get("content-type", ""))
+                async with aclosing(_reads(response, reader)) as reads:
+                    async for chunks in reads:
+                        yield chunks
+                if reader.failure is not None:
+                    error = _explained(reader.failure, model, request)
+                    raise self._without_bearer(error, response)
                 return
-        except LineTooLong:
-            failure: AlcfError = StreamBroken(
-                "The gateway sent something that is no stream of chunks.", RUN_AGAIN
-            )
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-            if ending.complete:
+            if reader is not None and reader.complete:
                 return  # what breaks after the end of an answer takes nothing from it
-            failure = self._stream_failure(error, asked, answered, began)
-        # Raised out here, because the other error holds the request, and so the bearer.
+            failure = self._stream_failure(error, asked, reader)
         raise failure
 
     def _stream_failure(
-        self, error: Exception, asked: str, answered: bool, began: bool
+        self, error: Exception, asked: str, reader: StreamReader | None
     ) -> AlcfError:
         if isinstance(error, httpx.TimeoutException) and not isinstance(
             error, httpx.ConnectTimeout
         ):
-            if began:
+            if reader is not None and reader.began:
                 return StreamBroken("The answer stopped coming.", RUN_AGAIN)
             return GatewayUnreachable(
                 f"{asked} did not answer within {READ_TIMEOUT:.0f} s.", LOADING
             )
-        if answered:
+        if reader is not None:
             return StreamBroken("The connection broke off.", RUN_AGAIN)
         return self._unreachable(error)
 
-    async def _get(self, path: str, timeout: float = CATALOG_TIMEOUT) -> Any:
-        response, failure = None, None
-        try:
-            response = await self._client.get(f"{self.url}/{path}", timeout=timeout)
-        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-            failure = self._unreachable(error)
-        if response is None:
-            assert failure is not None
-            raise failure
+    async def _content(self, response: httpx.Response, asked: str) -> bytes:
+        """The whole body of a good answer. Raises the error of one that is none."""
         if response.status_code != 200:
-            raise self._error(response, response.content, path)
-        try:
-            return response.json()
-        except (ValueError, RecursionError):
-            raise GatewayError(
-                f"The gateway answered {path} with something that is not JSON"
-                " (a login page of the network, perhaps).",
-                CHECK_NETWORK,
-                status=response.status_code,
-                detail=response.text,
-            ) from None
+            raise await self._refusal(response, asked)
+        _check_encoding(response)
+        body = await _body(response, MAX_BODY)
+        if len(body) > MAX_BODY:
+            raise GatewayError(f"The gateway's answer to {asked} has no end.", CHECK_NETWORK)
+        return body
 
-    def _error(self, response: httpx.Response, body: bytes, asked: str) -> AlcfError:
+    async def _refusal(self, response: httpx.Response, asked: str) -> AlcfError:
+        body = b"" if _is_encoded(response) else (await _body(response, MAX_ERROR))[:MAX_ERROR]
         bearer = response.request.extensions.get("alcf_bearer", "your login")
-        # Whatever stands in front of the gateway may repeat what it was sent.
-        token = response.request.headers.get("authorization", "").removeprefix("Bearer ").encode()
+        error = error_for(
+            response.status_code, response.headers, body, asked=asked, bearer=bearer
+        )
+        return self._without_bearer(error, response)
+
+    def _without_bearer(self, error: AlcfError, response: httpx.Response) -> AlcfError:
+        """Whatever stands in front of the gateway, or behind it, may repeat what it was sent."""
+        token = response.request.headers.get("authorization", "").removeprefix("Bearer ")
         if token:
-            body = body.replace(token, b"(token)")
-        return error_for(response.status_code, response.headers, body, asked=asked, bearer=bearer)
+            error.what = error.what.replace(token, "(token)")
+            error.detail = error.detail.replace(token, "(token)")
+        return error
 
     def _unreachable(self, error: Exception) -> GatewayUnreachable:
         why = "timed out" if isinstance(error, httpx.TimeoutException) else type(error).__name__
@@ -253,81 +203,85 @@ class Gateway:
         )
 
 
-class _Ending:
-    """Whether a stream ended well: `[DONE]`, or a finish reason for every choice that began."""
+async def _reads(response: httpx.Response, reader: StreamReader) -> AsyncIterator[list[Chunk]]:
+    """The chunks of each read of a body, up to its end, its `[DONE]` or its failure.
 
-    def __init__(self) -> None:
-        self.done = False
-        self._finished: dict[int, bool] = {}
-
-    def see(self, chunk: Chunk) -> None:
-        for delta in chunk.deltas:
-            done = delta.finish_reason is not None
-            self._finished[delta.index] = self._finished.get(delta.index, False) or done
-
-    @property
-    def complete(self) -> bool:
-        return bool(self._finished) and all(self._finished.values())
-
-    def check(self, content_type: str) -> None:
-        if self.complete:
-            return
-        if not content_type.startswith("text/event-stream"):
-            # A whole answer in one piece has all there is; its finish reason may be missing.
-            if self._finished:
-                return
-            raise GatewayError(
-                "The gateway answered with something that is no answer of a model.", CHECK_NETWORK
-            )
-        if self._finished:
-            raise StreamBroken("The answer was cut off before its end.", RUN_AGAIN)
-        raise StreamBroken(
-            "The gateway sent an empty answer." if self.done else "The gateway sent no answer.",
-            RUN_AGAIN,
-        )
+    An answer that is complete waits a moment for its usage, and never for a server that forgets
+    to close.
+    """
+    body = response.aiter_raw()
+    while not reader.done and reader.failure is None:
+        data: bytes | None = None
+        if reader.complete:
+            with anyio.move_on_after(MORE_SECONDS):
+                data = await anext(body, None)
+        else:
+            data = await anext(body, None)
+        if data is None:
+            break
+        if chunks := reader.feed(data):
+            yield chunks
+    if chunks := reader.end():
+        yield chunks
+    if reader.done:
+        # A body read to its end leaves the connection ready for the next prompt.
+        with anyio.move_on_after(DRAIN_SECONDS):
+            while await anext(body, None) is not None:
+                pass
 
 
-async def _events(response: httpx.Response) -> AsyncIterator[str]:
-    """The data of each event; a whole JSON answer, from a server that does not stream, is one."""
-    if "application/json" in response.headers.get("content-type", ""):
-        yield (await response.aread()).decode("utf-8", "replace")
-        return
-    decoder = Decoder()
-    async for data in response.aiter_bytes():
-        for event in decoder.feed(data):
-            yield event.data
-    for event in decoder.end():
-        yield event.data
+async def _body(response: httpx.Response, limit: int) -> bytes:
+    """A body as it was sent, up to a little more than `limit` bytes of it."""
+    pieces, size = [], 0
+    async for piece in response.aiter_raw():
+        pieces.append(piece)
+        size += len(piece)
+        if size > limit:
+            break
+    return b"".join(pieces)
+
+
+def _is_encoded(response: httpx.Response) -> bool:
+    return response.headers.get("content-encoding", "identity").casefold() != "identity"
+
+
+def _check_encoding(response: httpx.Response) -> None:
+    """What was not asked for is not decompressed: a small body may become a large one."""
+    if _is_encoded(response):
+        encoding = line(response.headers["content-encoding"], 40)
+        raise GatewayError(f"The gateway answered in an encoding of its own ({encoding}).",
+                           CHECK_NETWORK, status=response.status_code)
+
+
+def _parsed(content: bytes, response: httpx.Response, path: str) -> Any:
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError):
+        pass
+    token = response.request.headers.get("authorization", "").removeprefix("Bearer ")
+    detail = words(content.decode("utf-8", "replace"))
+    raise GatewayError(
+        f"The gateway answered {path} with something that is not JSON"
+        " (a login page of the network, perhaps).",
+        CHECK_NETWORK,
+        status=response.status_code,
+        detail=detail.replace(token, "(token)") if token else detail,
+    )
 
 
 def _explained(error: AlcfError, model: Model, request: ChatRequest) -> AlcfError:
     """Some model servers hide the reason: then say what the prompt's length makes likely."""
     window = model.capabilities.context_window
-    if isinstance(error, StreamBroken) and "gave no reason" in error.what and window:
-        letters = sum(len(message.content) for message in request.messages)
-        tokens = letters // 4 + (request.max_tokens or 0)
-        if tokens < window // 2:
-            return StreamBroken(
-                f"The model server failed without a reason (not for length: about {tokens} "
-                f"tokens were asked of its {window}).",
-                RUN_AGAIN,
-                status=error.status,
-                detail=error.detail,
-            )
-    return error
-
-
-def _mapping(value: object) -> Mapping[str, Any] | None:
-    return value if isinstance(value, Mapping) else None
-
-
-def _clusters(endpoints: object) -> tuple[str, ...]:
-    """The clusters listed; none where the list could not be had, which is told later."""
-    try:
-        return cluster_names(endpoints)
-    except GatewayError:
-        return ()
-
-
-def _path(cluster: str, what: str) -> str:
-    return f"{quote(cluster, safe='')}/{what}"
+    if not (isinstance(error, StreamBroken) and error.reason_hidden and window):
+        return error
+    letters = sum(len(message.text) for message in request.messages)
+    tokens = letters // 4 + int(request.fields.get("max_tokens") or 0)
+    if tokens >= window // 2:
+        return error
+    return StreamBroken(
+        f"The model server failed without a reason (not for length: about {tokens} "
+        f"tokens were asked of its {window}).",
+        RUN_AGAIN,
+        status=error.status,
+        detail=error.detail,
+    )

@@ -8,26 +8,19 @@ part without a safe cut becomes. When the answer is complete, one output holds i
 
 from __future__ import annotations
 
-import abc
 import html
 from typing import TYPE_CHECKING, Any
 
-from ..gateway.completions import Accumulator, Completion, printable
-from ..showing.display import (
-    PLAIN_CHARACTERS,
-    about,
-    after_cell,
-    answer_html,
-    boxed,
-    line_html,
-    metadata_of,
-    publish,
-)
-from .pacing import MESSAGE_BYTES, Pace
+from ..showing.display import answer_html, boxed, line_html
+from .outputs import PLAIN_CHARACTERS, after_cell, clear, publish
+from .pacing import MESSAGE_BYTES
 from .reasoning_view import ReasoningOutput, ReasoningWidgets, fold_html
+from .view import Live
 
 if TYPE_CHECKING:
-    from ..gateway.catalog import Model
+    from ..gateway.accumulator import Accumulator
+    from ..gateway.completions import Completion
+    from ..gateway.models import Model
 
 #: Characters that are committed at once, at least; and how many outputs they may become at most,
 #: because JupyterLab folds a cell's outputs away beyond 50.
@@ -37,59 +30,6 @@ MOST_OUTPUTS = 50
 #: whatever was sent before.
 LONG_TAIL = 2
 GROWTH = 1.25
-#: Seconds of silence after which a terminal says what it waits for.
-PATIENCE_SECONDS = 3.0
-
-
-class Live(abc.ABC):
-    """The output of one running prompt."""
-
-    def __init__(self, model: Model) -> None:
-        self._model = model
-        self._pace = Pace()
-
-    def draw(self, answer: Accumulator) -> None:
-        """Show the answer so far, if it is time to and can be afforded."""
-        pace = self._pace
-        if not pace.due:
-            return
-        with pace.preparing():
-            self._prepare(answer)
-        size = self._size(answer)
-        if answer.began:
-            pace.begin()
-            if not pace.affords(size):
-                return
-        with pace.drawing(size):
-            self._show(answer)
-
-    def _prepare(self, answer: Accumulator) -> None:  # noqa: B027  (a terminal needs nothing)
-        """What is done once, most of it while the request is on its way."""
-
-    def _size(self, answer: Accumulator) -> int:
-        """Characters that a draw would have to read."""
-        return len(answer.text) + len(answer.reasoning)
-
-    @abc.abstractmethod
-    def _show(self, answer: Accumulator) -> None:
-        """Draw the answer so far."""
-
-    def _waiting(self) -> str:
-        model = self._model
-        what = (
-            "waiting for the first token"
-            if model.live
-            else f"the model is {model.status}: loading takes 10 to 15 minutes"
-        )
-        return f"{model.name} · {model.cluster} · {what} · {self._pace.seconds:.0f} s"
-
-    @abc.abstractmethod
-    def finish(self, completion: Completion) -> None:
-        """The answer is complete and about to become the cell's result."""
-
-    @abc.abstractmethod
-    def fail(self, completion: Completion | None, why: str) -> None:
-        """The answer ended early: keep what came, marked with what happened."""
 
 
 class NotebookLive(Live):
@@ -125,7 +65,7 @@ class NotebookLive(Live):
 
             self._growing = Growing()
             to_html("```python\n0\n```\n")  # builds the renderer, and loads the highlighter
-        if answer.reasoning and self._alone and not self._folded:
+        if answer.reasoning.length and self._alone and not self._folded:
             self._folded = True
             if not self._seen:
                 # The waiting line makes room, so that reasoning stands above the answer.
@@ -134,7 +74,7 @@ class NotebookLive(Live):
 
     def _size(self, answer: Accumulator) -> int:
         if self._in_pieces:
-            return int(self._growing.unfinished) + len(answer.text) - self._seen
+            return int(self._growing.unfinished) + answer.content.length - self._seen
         return super()._size(answer)
 
     def _show(self, answer: Accumulator) -> None:
@@ -144,11 +84,10 @@ class NotebookLive(Live):
             return
         if self._folded:
             self._reasoning.show(answer.reasoning, self._left(answer))
-        text = answer.text
-        if not text and self._alone:
+        if not answer.content.length and self._alone:
             return
-        self._growing.add(text[self._seen :])
-        self._seen = len(text)
+        self._growing.add(answer.content.since(self._seen))
+        self._seen = answer.content.length
         try:
             self._draw(answer)
         except Exception:  # whatever a model wrote: it is shown as it is until it is complete
@@ -184,8 +123,8 @@ class NotebookLive(Live):
 
     def _draw_whole(self, answer: Accumulator, left: int) -> None:
         """One output with everything: as text while it comes, for formats that read it later."""
-        text = answer.text
-        folded = "" if self._folded or not answer.reasoning else fold_html(answer.reasoning)
+        text, reasoning = str(answer.content), str(answer.reasoning)
+        folded = "" if self._folded or not reasoning else fold_html(reasoning)
         if len(text) + len(folded) + MESSAGE_BYTES > left:
             return
         if self._format == "markdown":
@@ -196,7 +135,7 @@ class NotebookLive(Live):
 
     def _left(self, answer: Accumulator) -> int:
         """Bytes that may be sent now."""
-        return self._pace.left(len(answer.text) + len(answer.reasoning))
+        return self._pace.left(answer.content.length + answer.reasoning.length)
 
     def _publish(self, text: str, page: str, metadata: dict[str, Any] | None = None) -> None:
         if page == self._drawn:
@@ -208,9 +147,7 @@ class NotebookLive(Live):
 
     def _clear(self) -> None:
         """Let what is shown next take the place of all outputs."""
-        from IPython.display import clear_output
-
-        clear_output(wait=True)  # type: ignore[no-untyped-call]
+        clear()
         self._handle, self._drawn = None, ""
 
     def finish(self, completion: Completion) -> None:
@@ -219,9 +156,7 @@ class NotebookLive(Live):
         if self._alone:
             self._clear()
         else:
-            from ..showing.display import completion_html
-
-            self._publish(completion.text, completion_html(completion), metadata_of(completion))
+            self._publish(completion.text, completion._repr_html_(), completion.metadata)
 
     def fail(self, completion: Completion | None, why: str) -> None:
         after_cell(self._reasoning.close)
@@ -229,59 +164,8 @@ class NotebookLive(Live):
             self._clear()
         if completion is not None and (completion.text or completion.reasoning):
             page = answer_html(completion.text, completion.reasoning)
-            page += line_html(why) + line_html(about(completion))
+            page += line_html(why) + line_html(completion.about)
             text = f"{completion.text}\n[{why}]"
-            self._publish(text, page, metadata_of(completion))
+            self._publish(text, page, completion.metadata)
         elif self._handle is not None:
             self._publish(why, line_html(why))
-
-
-class TerminalLive(Live):
-    """Prints the text as it comes: plain text, no control sequences, a line about it at the end."""
-
-    def __init__(self, model: Model) -> None:
-        super().__init__(model)
-        self._printed = 0
-        self._patient = True
-
-    def _show(self, answer: Accumulator) -> None:
-        if not answer.began and self._patient and self._pace.seconds > PATIENCE_SECONDS:
-            # Once: what a terminal printed stays there.
-            print(f"[{printable(self._waiting())}]", flush=True)
-            self._patient = False
-        self._print(answer.text)
-
-    def _print(self, text: str, end: str = "") -> None:
-        print(printable(text[self._printed :]), end=end, flush=True)
-        self._printed = len(text)
-
-    def finish(self, completion: Completion) -> None:
-        self._print(completion.text, end="\n")
-        print(f"[{about(completion)}]", flush=True)
-
-    def fail(self, completion: Completion | None, why: str) -> None:
-        if completion is not None and completion.text:
-            self._print(completion.text, end="\n")
-            print(f"[{about(completion)}]", flush=True)
-
-
-class WaitLine:
-    """One line that says what is being waited for, and goes away with it."""
-
-    def __init__(self, shell: Any) -> None:
-        self._in_notebook = hasattr(shell, "kernel")
-        self._handle: Any = None
-        self._printed = False
-
-    def __call__(self, line: str) -> None:
-        if not self._in_notebook:
-            # A terminal keeps what was printed: the first line of a countdown is enough.
-            if line and not self._printed:
-                print(line, flush=True)
-            self._printed = bool(line)
-            return
-        bundle = {"text/plain": line, "text/html": line_html(line)} if line else {}
-        if line or self._handle is not None:
-            self._handle = publish(self._handle, bundle)
-        if not line:
-            self._handle = None

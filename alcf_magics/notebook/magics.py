@@ -11,17 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class, no_var_expand
-from traitlets import TraitError, Unicode, default, observe
+from traitlets import TraitError
 
 from .._session import close, session
 from ..errors import AlcfError, LoginExpired, LoginFailed, NotLoggedIn, in_one_line
-from ..settings import SETTING_NAMES, Settings
-from ..showing.display import Formats, show_link
+from ..told import Told
 from . import question_marks as questions
 from .arguments import Help, Parser, expanded
+from .formatters import Formatters
 from .input_history import forget
-from .live import WaitLine
 from .options import check_login, login_parser, logout_parser, models_parser, prompt_parser
+from .traits import Setting
+from .wait_line import WaitLine
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -37,45 +38,15 @@ class AlcfMagics(Magics):
 
     shell: Any  # an IPython shell; a kernel's has more than the base class says
 
-    gateway_url = Unicode(help="The gateway (ALCF_GATEWAY_URL).").tag(config=True)
-    globus_auth_url = Unicode(help="Globus Auth (ALCF_GLOBUS_AUTH_URL).").tag(config=True)
-    model = Unicode(help="The model of a prompt without -m (ALCF_MODEL).").tag(config=True)
-    session_policies = Unicode(
-        help="Policies that Globus asks of a login, separated by commas."
-    ).tag(config=True)
-    session_domains = Unicode(help="Domains that Globus asks of a login, separated by commas.").tag(
-        config=True
-    )
+    gateway_url = Setting("The gateway (ALCF_GATEWAY_URL).")
+    globus_auth_url = Setting("Globus Auth (ALCF_GLOBUS_AUTH_URL).")
+    model = Setting("The model of a prompt without -m (ALCF_MODEL).")
+    session_policies = Setting("Policies that Globus asks of a login, separated by commas.")
+    session_domains = Setting("Domains that Globus asks of a login, separated by commas.")
 
     def __init__(self, shell: InteractiveShell) -> None:
         super().__init__(shell)
-        self.formats = Formats(shell, lambda: session().notices())
-        for name in self._trait_values.keys() & set(SETTING_NAMES):  # from a configuration file
-            session().choose(**{name: getattr(self, name)})
-
-    @default("gateway_url")
-    def _default_gateway_url(self) -> str:
-        return Settings.load().gateway_url
-
-    @default("globus_auth_url")
-    def _default_globus_auth_url(self) -> str:
-        return Settings.load().globus_auth_url
-
-    @default("model")
-    def _default_model(self) -> str:
-        return Settings.load().model
-
-    @default("session_policies")
-    def _default_session_policies(self) -> str:
-        return Settings.load().session_policies
-
-    @default("session_domains")
-    def _default_session_domains(self) -> str:
-        return Settings.load().session_domains
-
-    @observe(*SETTING_NAMES)
-    def _chosen(self, change: Any) -> None:
-        session().choose(**{change["name"]: change["new"]})
+        self.formatters = Formatters(shell)
 
     @line_magic
     def alcf_login(self, line: str) -> LoginStatus | None:
@@ -181,8 +152,9 @@ class AlcfMagics(Magics):
         except Help as text:
             print(text)
             return None
-        with self._curing():
-            catalog = session().catalog(max_age=0)
+        told = Told(WaitLine(self.shell))
+        with self._curing(told):
+            catalog = session().catalog(max_age=0, told=told)
         return catalog.select(pattern, options.cluster, options.live)
 
     @no_var_expand
@@ -207,7 +179,8 @@ class AlcfMagics(Magics):
 
         __tracebackhide__ = True
         alone = is_whole_cell(self.shell, "alcf")
-        with self._curing(told_below=alone and hasattr(self.shell, "kernel")):
+        told = self.formatters.told = Told(WaitLine(self.shell))
+        with self._curing(told, told_below=alone and hasattr(self.shell, "kernel")):
             completion = ask(
                 self.shell,
                 session(),
@@ -215,19 +188,19 @@ class AlcfMagics(Magics):
                 prompt.strip("\n"),
                 alone=alone,
                 widgets=not is_headless(self.shell),
+                told=told,
             )
         if not alone or not hasattr(self.shell, "kernel"):
-            self.formats.on_screen(completion)
+            self.formatters.on_screen(completion)
         return completion
 
     @contextlib.contextmanager
-    def _curing(self, *, told_below: bool = False) -> Iterator[None]:
-        """Show what is waited for; when only a fresh login helps, show the panel at once.
+    def _curing(self, told: Told, *, told_below: bool = False) -> Iterator[None]:
+        """When only a fresh login helps, show the panel at once; then tell what there is to tell.
 
-        `told_below` says that what there is to tell goes into the cell's one output.
+        `told_below` says that this goes into the cell's one output.
         """
         __tracebackhide__ = True
-        session().on_wait = WaitLine(self.shell)
         try:
             yield
         except KeyboardInterrupt as interrupt:
@@ -245,21 +218,17 @@ class AlcfMagics(Magics):
             raise
         finally:
             if not told_below:
-                self._tell()
-
-    def _tell(self) -> None:
-        """Say once what happened to the token file."""
-        for notice in session().notices():
-            print(notice)
-
-    def _reflect(self) -> None:
-        """Let `%config` show the settings in force, which a sandbox changes."""
-        settings = Settings.load(session().chosen)
-        self._trait_values.update({name: getattr(settings, name) for name in SETTING_NAMES})
+                _tell(told)
 
     def _expanded(self, value: str) -> str:
         """`-m $model` and `-m {model}` in an option; the prompt itself is never expanded."""
         return expanded(value, self.shell.user_ns)
+
+
+def _tell(told: Told) -> None:
+    """Say what happened beside what was asked for."""
+    for notice in told.notices():
+        print(notice)
 
 
 #: What `%alcf?` shows is what `%alcf --help` prints.
@@ -305,7 +274,7 @@ def load(shell: InteractiveShell) -> None:
         shell.config.pop("AlcfMagics", None)
         magics = AlcfMagics(shell)
     shell.register_magics(magics)
-    magics.formats.install()
+    magics.formatters.install()
     questions.install(shell)
 
 
@@ -318,6 +287,6 @@ def unload(shell: InteractiveShell) -> None:
         for name in names:
             shell.magics_manager.magics[kind].pop(name, None)
     shell.configurables.remove(magics)
-    magics.formats.remove()
+    magics.formatters.remove()
     questions.remove(shell)
     close()

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 from IPython.core.error import UsageError
 
+from ..gateway.parameters import PARAMETERS, Parameter
 from ..showing.formats import FORMATS
 from .arguments import Parser
-
-EFFORTS = ("low", "medium", "high")
-
 
 def login_parser() -> Parser:
     parser = Parser("alcf_login", "Log in to the ALCF inference service with Globus.", "[CODE]", 15)
@@ -53,22 +52,23 @@ def models_parser() -> Parser:
     return parser
 
 
-def _temperature(text: str) -> float:
-    value = float(text)
-    if not 0 <= value <= 2:
-        raise ValueError
-    return value
+PARAMETER_NAMES = tuple(parameter.name for parameter in PARAMETERS)
 
 
-def _max_tokens(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise ValueError
-    return value
+def _add_parameter(parser: Parser, parameter: Parameter) -> None:
+    def read(text: str) -> Any:
+        try:
+            return parameter.parsed(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
 
-
-_temperature.__name__ = "temperature (0 to 2)"  # argparse names the type in its complaint
-_max_tokens.__name__ = "number of tokens (1 or more)"
+    parser.option(
+        *parameter.flags,
+        dest=parameter.name,
+        type=read,
+        metavar=parameter.metavar,
+        help=parameter.help,
+    )
 
 
 def prompt_parser() -> Parser:
@@ -80,9 +80,8 @@ def prompt_parser() -> Parser:
     parser.option("-m", "--model", default="", help="a model, or cluster:model; see %%alcf_models")
     parser.option("--cluster", metavar="NAME", default="", help="a model of this cluster")
     parser.option("-s", "--system", metavar="TEXT", default="", help="the system prompt")
-    parser.option("-t", "--temperature", type=_temperature, metavar="0..2", help="sampling")
-    parser.option("--max-tokens", type=_max_tokens, metavar="N", help="longest answer, in tokens")
-    parser.option("--effort", choices=EFFORTS, help="how much a reasoning model reasons")
+    for parameter in PARAMETERS:
+        _add_parameter(parser, parameter)
     parser.option(
         "--format",
         choices=tuple(FORMATS),

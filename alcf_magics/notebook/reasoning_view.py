@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..showing.display import PLAIN_CHARACTERS, discard, publish, show_widget
+from ..text import Text
+from .outputs import PLAIN_CHARACTERS, discard, publish, show_widget
 from .pacing import MESSAGE_BYTES, Pace
 
 #: Characters that one widget holds; one that is full is not sent again.
@@ -33,17 +34,18 @@ class ReasoningWidgets:
             # A notebook that is saved now and opened without a kernel shows this line.
             show_widget(self._fold, "(the model's reasoning, while it came)")
 
-    def show(self, text: str, left: int) -> None:
+    def show(self, text: Text, left: int) -> None:
         """Show the reasoning so far, if that can be sent with so many bytes left."""
-        if len(text) == self._shown or len(text) - self._full + MESSAGE_BYTES > left:
+        if text.length == self._shown or text.length - self._full + MESSAGE_BYTES > left:
             return
-        self._shown = len(text)
-        end = text.rfind("\n", self._full + WIDGET_CHARACTERS)
+        self._shown = text.length
+        rest = text.since(self._full)
+        end = rest.rfind("\n", WIDGET_CHARACTERS)
         if end >= 0:
-            self._fill(text[self._full : end])
-            self._full = end + 1
+            self._fill(rest[:end])
+            self._full += end + 1
             self._add()
-        self._fill(text[self._full :])
+        self._fill(rest[end + 1 :])
 
     def _fill(self, text: str) -> None:
         page = _reasoning_html(text)
@@ -72,16 +74,16 @@ class ReasoningOutput:
     def prepare(self) -> None:
         pass
 
-    def show(self, text: str, left: int) -> None:
-        if len(text) + MESSAGE_BYTES > left:
+    def show(self, text: Text, left: int) -> None:
+        if text.length + MESSAGE_BYTES > left:
             return
         # It is sent whole each time: more rarely as it grows.
-        if len(text) < self._shown * 1.1 or len(text) == self._shown:
+        if text.length < self._shown * 1.1 or text.length == self._shown:
             return
-        self._shown = len(text)
-        page = fold_html(text)
+        self._shown = text.length
+        page = fold_html(str(text))
         self._pace.sent(len(page))
-        bundle = {"text/plain": text[-PLAIN_CHARACTERS:], "text/html": page}
+        bundle = {"text/plain": str(text)[-PLAIN_CHARACTERS:], "text/html": page}
         self._handle = publish(self._handle, bundle)
 
     def close(self) -> None:

@@ -1,0 +1,226 @@
+"""What a session keeps open: event loop, client, limit, account, catalog, history.
+
+The plumbing behind the session and its exchanges. Each part is made when it is first needed.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import threading
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from concurrent.futures import CancelledError
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from .errors import AccessDenied, AlcfError, LoginExpired, Maintenance, ModelNotFound, ModelNotReady
+from .settings import Settings
+from .told import SILENT, Told
+
+if TYPE_CHECKING:
+    from .auth.account import Account
+    from .auth.signing import GatewayAuth
+    from .gateway.catalog import Catalog
+    from .gateway.client import Gateway
+    from .gateway.completions import Completion
+    from .gateway.discovery import Discovery
+    from .gateway.rate_limit import RateLimit
+    from .history import History
+    from .runtime import Runtime
+
+T = TypeVar("T")
+
+#: Seconds that a catalog is used again: the gateway itself caches the jobs for as long.
+CATALOG_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class _Read:
+    """A catalog, when and where it was read, and whether with the clusters' descriptions."""
+
+    catalog: Catalog
+    at: float
+    url: str
+    described: bool
+
+
+class Connection:
+    """Everything that requests of one session share. Thread-safe.
+
+    `settings` is asked at each use, so that a changed address counts at once.
+    """
+
+    def __init__(self, settings: Callable[[], Settings]) -> None:
+        self.settings = settings
+        self._lock = threading.RLock()
+        self._runtime: Runtime | None = None
+        self._account: Account | None = None
+        self._gateway: Gateway | None = None
+        self._discovery: Discovery | None = None
+        self._limit: RateLimit | None = None
+        self._read: _Read | None = None
+        self._history: History | None = None
+        self._closed = False
+
+    @property
+    def runtime(self) -> Runtime:
+        """The background event loop, started at first use."""
+        with self._lock:
+            if self._closed:
+                raise AlcfError("This session was closed.", "The one in use: alcf_magics.session()")
+            if self._runtime is None:
+                from .runtime import Runtime
+
+                self._runtime = Runtime()
+                # Its thread would keep a script from ending.
+                atexit.register(self.close)
+            return self._runtime
+
+    @property
+    def account(self) -> Account:
+        """Who is logged in, and logging in."""
+        with self._lock:
+            if self._account is None:
+                from .auth.account import Account
+                from .auth.credentials import Credentials
+
+                self._account = Account(self.settings, Credentials(self.settings), self._whoami)
+            return self._account
+
+    @property
+    def auth(self) -> GatewayAuth:
+        """Signs requests to the gateway in force."""
+        from .auth.signing import GatewayAuth
+
+        return GatewayAuth(self.account.credentials, self.settings().gateway_url)
+
+    @property
+    def gateway(self) -> Gateway:
+        """The client of the gateway in force; its coroutines run on `runtime`.
+
+        Not to be asked on the event loop itself: an older client is closed there, and waited for.
+        """
+        url = self.settings().gateway_url
+        with self._lock:
+            if self._gateway is None or self._gateway.url != url:
+                from .gateway.client import Gateway
+    from .gateway.completions import Completion
+                from .gateway.rate_limit import RateLimit
+
+                self._close_gateway()
+                self._limit = self._limit or RateLimit()
+                self._gateway = Gateway(url, self.auth, self._limit)
+            return self._gateway
+
+    def catalog(
+        self,
+        *,
+        max_age: float = CATALOG_SECONDS,
+        described: bool = True,
+        told: Told = SILENT,
+    ) -> Catalog:
+        """What runs where, at most `max_age` seconds old. Raises an AlcfError.
+
+        `described` asks the clusters, too, what they say of their models' capabilities.
+        """
+        gateway, read = self.gateway, self._read
+        if (
+            read is not None
+            and read.url == gateway.url
+            and (read.described or not described)
+            and time.monotonic() - read.at < max_age
+        ):
+            return read.catalog
+        discovery = self._discovered(gateway)
+        catalog = self.ask(lambda: discovery.catalog(described=described, told=told), told)
+        self._read = _Read(catalog, time.monotonic(), gateway.url, described)
+        return catalog
+
+    def _discovered(self, gateway: Gateway) -> Discovery:
+        with self._lock:
+            if self._discovery is None or self._discovery.gateway is not gateway:
+                from .gateway.discovery import Discovery
+
+                self._discovery = Discovery(gateway)
+            return self._discovery
+
+    def ask(self, call: Callable[[], Awaitable[T]], told: Told = SILENT) -> T:
+        """What the gateway answers to one call, tried again as the policy has it.
+
+        The call is made on the event loop, and waited for here. Raises an AlcfError.
+        """
+        try:
+            with self.noting():
+                from .exchanges import Policy
+
+                return self.runtime.run(lambda: Policy().run(call, told), told.tick)
+        except CancelledError:
+            raise AlcfError("The session was closed while it waited.") from None
+
+    def post(self, path: str, body: Mapping[str, Any], told: Told = SILENT) -> Any:
+        """What the gateway answers to a request that is no chat. Raises an AlcfError.
+
+        `path` is under the gateway's address (`sophia/vllm/v1/embeddings`), or whole.
+        """
+        gateway = self.gateway
+        return self.ask(lambda: gateway.post(path, body, told=told), told)
+
+    @contextlib.contextmanager
+    def noting(self) -> Iterator[None]:
+        """Take from what the gateway answers what it says of the login and of the catalog."""
+        try:
+            yield
+        except AlcfError as error:
+            self.note(error)
+            raise
+        self.account.note_answer()
+
+    def note(self, error: AlcfError) -> None:
+        """Learn from a refusal: the next login is a real one, and the catalog is read anew."""
+        if isinstance(error, LoginExpired):
+            self.account.note_refusal(error)
+        if isinstance(error, ModelNotReady | ModelNotFound | Maintenance | AccessDenied):
+            self._read = None  # it said otherwise: another place may be better now
+
+    @property
+    def history(self) -> History:
+        """Every completion of this session, oldest first."""
+        with self._lock:
+            if self._history is None:
+                from .history import History
+
+                self._history = History(self._sent_again)
+            return self._history
+
+    def _sent_again(self, old: Completion) -> Completion:
+        from .exchanges import Exchange
+
+        return Exchange(
+            self, old.place, old.request, asked=old.asked, format=old.format
+        ).run()
+
+    def _whoami(self) -> Mapping[str, Any]:
+        gateway = self.gateway
+        return self.runtime.run(gateway.whoami)
+
+    def forget_catalog(self) -> None:
+        """What was read may be of another login's groups."""
+        self._read = None
+
+    def close(self) -> None:
+        """Give everything back: connections, then the event loop."""
+        with self._lock:
+            self._close_gateway()
+            if self._runtime is not None:
+                self._runtime.close()
+                self._runtime = None
+            self._closed = True
+            self._account = self._read = self._discovery = None
+            atexit.unregister(self.close)
+
+    def _close_gateway(self) -> None:
+        gateway, self._gateway = self._gateway, None
+        if gateway is not None:
+            with contextlib.suppress(AlcfError, CancelledError):
+                self.runtime.run(gateway.aclose)

@@ -1,0 +1,306 @@
+"""An exchange: one prompt, from the request to the answer that is kept.
+
+    with Exchange(connection, place, request) as exchange:
+        for answer in exchange:
+            view.draw(answer)
+    exchange.completion
+
+Whatever ends it is told, kept, bound and worded here and nowhere else. Several run at a time, on
+one event loop; each is used by one thread or task.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+import anyio
+
+from .errors import (
+    AlcfError,
+    AnswerInvalid,
+    GatewayUnreachable,
+    RequestRefused,
+    StreamBroken,
+    in_one_line,
+)
+from .gateway.accumulator import Accumulator
+from .gateway.chat import ChatRequest, Message
+from .gateway.chunks import Chunk
+from .gateway.completions import Completion
+from .gateway.models import Model
+from .showing.formats import FORMATS
+from .told import SILENT, Told
+
+if TYPE_CHECKING:
+    from .connection import Connection
+
+T = TypeVar("T")
+
+#: Seconds between two steps of a countdown.
+COUNT_SECONDS = 0.2
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What is tried again, and how often.
+
+    `tries` is how often a request is sent at most, where its refusal says when it clears.
+    """
+
+    tries: int = 2
+
+    async def wait_out(self, error: AlcfError, tried: int, told: Told) -> None:
+        """Count down until another try may succeed. Raises the error where none is worth it."""
+        if not isinstance(error, GatewayUnreachable) or error.retry_after is None:
+            raise error
+        if tried >= self.tries:
+            raise error
+        end = time.monotonic() + error.retry_after
+        try:
+            while (left := end - time.monotonic()) > 0:
+                told.waiting(f"{error.what} Trying once more in {left:.0f} s")
+                await anyio.sleep(min(left, COUNT_SECONDS))
+        finally:  # also when it is interrupted
+            told.waiting("")
+
+    async def run(self, call: Callable[[], Awaitable[T]], told: Told = SILENT) -> T:
+        """The result of a call that is made again as this policy has it."""
+        tried = 0
+        while True:
+            tried += 1
+            try:
+                return await call()
+            except AlcfError as error:
+                await self.wait_out(error, tried, told)
+
+
+class View(Protocol):
+    """What shows an answer while it comes, and how it ended."""
+
+    def draw(self, answer: Accumulator) -> None:
+        """Show the answer so far, if it is time to."""
+
+    def finish(self, completion: Completion) -> None:
+        """The answer is complete."""
+
+    def fail(self, completion: Completion | None, why: str) -> None:
+        """The answer ended early, if one began: keep what came, marked with what happened."""
+
+
+class Exchange:
+    """One prompt. Leaving it keeps the completion once, in the session's history.
+
+    `asked` is the model's name as it was asked for. `format` reads the whole answer. `view` shows
+    the answer, and `bind` gets the completion, however the answer ended; what goes wrong in a
+    view costs nobody the answer. Whatever ends the answer early carries the part that came as
+    `.completion`: an AlcfError, or KeyboardInterrupt.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        place: Model,
+        request: ChatRequest,
+        *,
+        asked: str = "",
+        format: str = "markdown",
+        view: View | None = None,
+        bind: Callable[[Completion], None] = lambda completion: None,
+        told: Told = SILENT,
+        policy: Policy | None = None,
+    ) -> None:
+        self.place = place
+        self.request = request
+        #: The answer so far.
+        self.answer = Accumulator(request.model, time.monotonic())
+        #: The answer as it was kept; None before the end, and where nothing came.
+        self.completion: Completion | None = None
+        self._connection = connection
+        self._asked = asked
+        self._format = format
+        self._view = view
+        self._bind = bind
+        self._draws = True
+        self._told = told
+        self._policy = policy or Policy()
+        # Asked for here: an older client is closed on the event loop, and waited for.
+        self._gateway = connection.gateway
+
+    def run(self) -> Completion:
+        """The whole exchange, on this thread: draws the answer while it comes, and returns it."""
+        __tracebackhide__ = True
+        try:
+            with self:
+                for answer in self:
+                    self._draw(answer)
+        except (AlcfError, KeyboardInterrupt) as error:
+            # Raised anew, so that the reader does not get the inside of the event loop to read.
+            raise error.with_traceback(None) from None
+        assert self.completion is not None  # leaving kept it, or raised
+        return self.completion
+
+    async def arun(self) -> Completion:
+        """The whole exchange, awaited; draws nothing."""
+        async with self:
+            async for _ in self:
+                pass
+        assert self.completion is not None
+        return self.completion
+
+    def _draw(self, answer: Accumulator) -> None:
+        if self._draws:
+            self._draws = self._show(lambda view: view.draw(answer))
+
+    # How it goes
+
+    def __iter__(self) -> Iterator[Accumulator]:
+        """The answer so far, again and again, at least 20 times a second."""
+        for reads in self._connection.runtime.iterate(self._reads):
+            yield self._with(reads)
+
+    async def __aiter__(self) -> AsyncIterator[Accumulator]:
+        """The answer so far, whenever something came."""
+        async with contextlib.aclosing(self._connection.runtime.aiterate(self._reads)) as all_reads:
+            async for reads in all_reads:
+                yield self._with(reads)
+
+    def _with(self, reads: list[tuple[float, list[Chunk]]]) -> Accumulator:
+        for at, chunks in reads:
+            for chunk in chunks:
+                self.answer.add(chunk, at)
+        self._told.tick()
+        return self.answer
+
+    async def _reads(self) -> AsyncIterator[list[Chunk]]:
+        """The chunks, a read of the network at a time, of as many tries as the policy has."""
+        tried = 0
+        while True:
+            tried += 1
+            stream = self._gateway.stream(self.place, self.request, self.answer.sent, self._told)
+            try:
+                async with contextlib.aclosing(stream):
+                    async for chunks in stream:
+                        yield chunks
+                return
+            except AlcfError as error:
+                failure = error
+            await self._policy.wait_out(failure, tried, self._told)
+
+    # How it ends
+
+    def __enter__(self) -> Exchange:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if isinstance(error, CancelledError):
+            raise AlcfError("The session was closed while it waited.") from None
+        if error is not None:
+            self._break_off(error)
+            return
+        try:
+            self._complete()
+        except KeyboardInterrupt as interrupt:  # late: while the whole was read or shown
+            self._break_off(interrupt)
+            raise
+
+    async def __aenter__(self) -> Exchange:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.__exit__(kind, error, traceback)
+
+    def _complete(self) -> None:
+        """The answer is whole: read it, keep it, show it. Raises AnswerInvalid."""
+        self._connection.account.note_answer()
+        completion, unread = self._read(self._as_completion())
+        self._keep(completion)
+        if unread is None:
+            self._show(lambda view: view.finish(completion))
+            return
+        unread.completion = completion
+        self._show(lambda view: view.fail(completion, unread.what))
+        raise unread
+
+    def _read(self, completion: Completion) -> tuple[Completion, AnswerInvalid | None]:
+        """The completion with what its format reads, or why it cannot be read."""
+        try:
+            parsed = FORMATS[self._format].parse(completion.text)
+        except AnswerInvalid as error:
+            return completion, error
+        return replace(completion, format=self._format, parsed=parsed), None
+
+    def _break_off(self, error: BaseException) -> None:
+        """The answer ended early: keep what came, and let whatever ended it carry that."""
+        if isinstance(error, AlcfError):
+            self._connection.note(error)
+        if self.answer.began or isinstance(error, StreamBroken | KeyboardInterrupt):
+            self._keep(self._as_completion())
+            with contextlib.suppress(AttributeError):  # what has no room for it
+                error.completion = self.completion  # type: ignore[attr-defined]
+        why = str(error)
+        if isinstance(error, KeyboardInterrupt):
+            why = "interrupted"
+            in_one_line(error, kept=self.answer.began)
+        self._show(lambda view: view.fail(self.completion, why))
+
+    def _as_completion(self) -> Completion:
+        answer = self.answer
+        return Completion(
+            choices=answer.choices,
+            request=self.request,
+            place=self.place,
+            asked=self._asked,
+            model=answer.model,
+            id=answer.id,
+            usage=answer.usage,
+            started=time.time() - (time.monotonic() - answer.started),
+            seconds=answer.seconds,
+            first_token_seconds=answer.first_token_seconds,
+        )
+
+    def _keep(self, completion: Completion) -> None:
+        """Keep the completion, once."""
+        if self.completion is not None:
+            return
+        self.completion = completion
+        self._connection.history.add(completion)
+        self._bind(completion)
+
+    def _show(self, show: Callable[[View], None]) -> bool:
+        """Let the view show something; whether it could. What it cannot show costs no answer."""
+        if self._view is None:
+            return False
+        with contextlib.suppress(Exception):  # a full disk under stdout, a letter it has not
+            show(self._view)
+            return True
+        return False
+
+
+def prepared(
+    prompt: str | Sequence[Message | Mapping[str, Any]],
+    system: str,
+    format: str,
+    parameters: Mapping[str, Any],
+) -> ChatRequest:
+    """A request to any model, with every value checked. Raises RequestRefused, TypeError."""
+    if format not in FORMATS:
+        raise RequestRefused(
+            f"format is one of {', '.join(FORMATS)}, not {format!r:.60}.", "Nothing was sent."
+        )
+    return ChatRequest.of("", prompt, system, **parameters)

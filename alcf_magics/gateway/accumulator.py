@@ -1,0 +1,124 @@
+"""Chunks that add up to an answer, while they come. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..text import Text, words
+from .chunks import Chunk, Delta, Usage
+from .completions import Choice
+
+
+@dataclass(slots=True)
+class _Parts:
+    """One choice so far."""
+
+    content: Text = field(default_factory=Text)
+    reasoning: Text = field(default_factory=Text)
+    finish_reason: str | None = None
+    tool_calls: dict[int, dict[str, Any]] = field(default_factory=dict)
+
+    def add(self, delta: Delta) -> None:
+        # A whole message behind the pieces of the same says nothing new.
+        repeated = delta.whole and (self.content.length or self.reasoning.length)
+        if delta.content and not repeated:
+            self.content.add(delta.content)
+        if delta.reasoning and not repeated:
+            self.reasoning.add(delta.reasoning)
+        if delta.finish_reason is not None:
+            self.finish_reason = delta.finish_reason
+        for call in delta.tool_calls:
+            _merge_tool_call(self.tool_calls, call)
+
+    def choice(self, index: int) -> Choice:
+        calls = tuple(call for _, call in sorted(self.tool_calls.items()))
+        text, reasoning = self.content.whole(), self.reasoning.whole()
+        return Choice(index, text, reasoning, self.finish_reason, calls)
+
+
+class Accumulator:
+    """Adds chunks up. `model` is the name asked for, in case the answer is silent.
+
+    Times are on the clock that stamps each `add`: `started` when the request left, `first_token`
+    the first piece of text or reasoning, `last` the last chunk.
+    """
+
+    def __init__(self, model: str, started: float) -> None:
+        self.model = model
+        self.id = ""
+        self.usage: Usage | None = None
+        self.started = started
+        self.first_token: float | None = None
+        self.last = started
+        self._choices: dict[int, _Parts] = {}
+
+    def sent(self, at: float) -> None:
+        """The request leaves now: what it waited for before is no time of the model's."""
+        if not self._choices:
+            self.started = self.last = at
+
+    def add(self, chunk: Chunk, at: float) -> None:
+        """Add one chunk that arrived at time `at`."""
+        self.last = at
+        if chunk.id:
+            self.id = chunk.id
+        if chunk.model:
+            self.model = chunk.model
+        if chunk.usage is not None:
+            self.usage = chunk.usage
+        for delta in chunk.deltas:
+            parts = self._choices.get(delta.index)
+            if parts is None:
+                parts = self._choices[delta.index] = _Parts()
+            parts.add(delta)
+            if self.first_token is None and (delta.content or delta.reasoning):
+                self.first_token = at
+
+    @property
+    def content(self) -> Text:
+        """The first choice's text so far."""
+        return self._first.content
+
+    @property
+    def reasoning(self) -> Text:
+        """The first choice's reasoning so far."""
+        return self._first.reasoning
+
+    @property
+    def began(self) -> bool:
+        """Whether any text or reasoning has come."""
+        return self.first_token is not None
+
+    @property
+    def choices(self) -> tuple[Choice, ...]:
+        """The choices as far as they have come, by index."""
+        return tuple(parts.choice(index) for index, parts in sorted(self._choices.items()))
+
+    @property
+    def seconds(self) -> float:
+        """Seconds from sending to the last chunk."""
+        return round(self.last - self.started, 3)
+
+    @property
+    def first_token_seconds(self) -> float | None:
+        """Seconds from sending to the first piece of text or reasoning; None before it."""
+        return None if self.first_token is None else round(self.first_token - self.started, 3)
+
+    @property
+    def _first(self) -> _Parts:
+        return self._choices[min(self._choices)] if self._choices else _Parts()
+
+
+def _merge_tool_call(calls: dict[int, dict[str, Any]], piece: Mapping[str, Any]) -> None:
+    """Tool calls arrive in pieces by index; the arguments are a text that grows."""
+    index = piece.get("index")
+    call = calls.setdefault(index if isinstance(index, int) else len(calls), {})
+    for name, value in piece.items():
+        if name == "function" and isinstance(value, Mapping):
+            function = call.setdefault("function", {"name": "", "arguments": ""})
+            for key in ("name", "arguments"):
+                function[key] = function[key] + words(value.get(key))
+        elif name not in ("index", "function") and value is not None:
+            call[name] = words(value) if isinstance(value, str) else value

@@ -1,0 +1,146 @@
+"""A chat request: messages, and what is asked of one model. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..errors import RequestRefused
+from ..text import clean
+from .parameters import on_the_wire
+
+#: What a message may be of.
+ROLES = ("system", "developer", "user", "assistant", "tool")
+#: The shape of a message, in words.
+SHAPE = "A message is {'role': 'user', 'content': '…'}."
+
+#: A text, or parts as OpenAI has them (text, image_url): the strict gateway takes parts of users.
+Content = str | tuple[Mapping[str, Any], ...] | None
+
+
+@dataclass(frozen=True)
+class Message:
+    """One message of a chat; `more` holds its other fields (`name`, `tool_calls`, …)."""
+
+    role: str
+    content: Content
+    more: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, value: object) -> Message:
+        """A message of ours, or one as OpenAI has it. Raises RequestRefused."""
+        if isinstance(value, Message):
+            return value
+        if not isinstance(value, Mapping) or value.get("role") not in ROLES:
+            raise RequestRefused(f"This is no message of a chat: {value!r:.80}", SHAPE)
+        content = value.get("content")
+        if isinstance(content, str):
+            content = clean_prompt(content)
+        elif _are_parts(content):
+            content = tuple(map(_clean_part, content))
+        elif content is not None or not value.get("tool_calls"):
+            raise RequestRefused(f"This message has no content: {value!r:.80}", SHAPE)
+        more = {key: value[key] for key in value if key not in ("role", "content")}
+        return cls(str(value["role"]), content, more)
+
+    @property
+    def text(self) -> str:
+        """The text of the message, that of its parts with line ends between them."""
+        if isinstance(self.content, str):
+            return self.content
+        return "\n".join(str(p["text"]) for p in self.content or () if p.get("type") == "text")
+
+    def to_json(self) -> dict[str, Any]:
+        content = list(self.content) if isinstance(self.content, tuple) else self.content
+        return {"role": self.role, "content": content, **self.more}
+
+
+@dataclass(frozen=True)
+class ChatRequest:
+    """What is asked of one model. `model` is the name as the catalog spells it.
+
+    `fields` are the body's further fields by their names on the wire; only what is there is sent.
+    """
+
+    model: str
+    messages: tuple[Message, ...]
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    stream: bool = True
+
+    @classmethod
+    def of(
+        cls,
+        model: str,
+        prompt: str | Sequence[Message | Mapping[str, Any]],
+        system: str = "",
+        **parameters: Any,
+    ) -> ChatRequest:
+        """The request of a prompt, or of a whole list of messages.
+
+        `parameters` go by their Python names, see parameters.py. Raises RequestRefused for a
+        wrong value, an empty prompt or something that is no message; TypeError for a wrong name.
+        """
+        messages = messages_of(prompt, system)
+        try:
+            return cls(model, messages, on_the_wire(parameters))
+        except ValueError as error:
+            wrong = str(error)
+        raise RequestRefused(f"{wrong}.", "Nothing was sent; give another value.")
+
+    def to_json(self, refused: Set[str] = frozenset()) -> dict[str, Any]:
+        """The request body, without the fields that the server there is known to refuse."""
+        body: dict[str, Any] = {
+            "model": self.model,
+            "messages": [message.to_json() for message in self.messages],
+        }
+        if self.stream:
+            body |= {"stream": True, "stream_options": {"include_usage": True}}
+        return body | {name: v for name, v in self.fields.items() if name not in refused}
+
+    def sha256(self, role: str) -> str:
+        """The hash of all texts of a role in UTF-8, in hexadecimal; empty where there is none."""
+        texts = [message.text for message in self.messages if message.role == role]
+        return hashlib.sha256("\n".join(texts).encode()).hexdigest() if texts else ""
+
+
+def messages_of(
+    prompt: str | Iterable[Message | Mapping[str, Any]], system: str = ""
+) -> tuple[Message, ...]:
+    """A prompt or a list of messages as messages, a system text in front."""
+    first = [Message("system", clean_prompt(system))] if system else []
+    if isinstance(prompt, str):
+        if not prompt.strip():
+            raise RequestRefused("The prompt is empty.", "Say what to ask: ask('…').")
+        return (*first, Message("user", clean_prompt(prompt)))
+    if isinstance(prompt, bytes | Mapping) or not isinstance(prompt, Iterable):
+        raise RequestRefused(
+            f"A prompt is a text or a list of messages, not {type(prompt).__name__}.", SHAPE
+        )
+    messages = tuple(map(Message.of, prompt))
+    if not messages:
+        raise RequestRefused("There is no message to send.", SHAPE)
+    return (*first, *messages)
+
+
+def clean_prompt(text: str) -> str:
+    """A person's own text as it is, but for lone surrogates: no request could carry them."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
+def _are_parts(content: object) -> bool:
+    return (
+        isinstance(content, list | tuple)
+        and bool(content)
+        and all(isinstance(p, Mapping) and isinstance(p.get("type"), str) for p in content)
+    )
+
+
+def _clean_part(part: Mapping[str, Any]) -> dict[str, Any]:
+    text = part.get("text")
+    return {**part, "text": clean_prompt(text)} if isinstance(text, str) else dict(part)

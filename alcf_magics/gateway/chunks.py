@@ -1,0 +1,154 @@
+"""The events of a stream as chunks. Pure.
+
+A chunk has slots and is not frozen: one is made for each token, and a frozen one costs four times
+as much.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..text import line
+
+#: A count beyond this is none: no model has a window of a million million tokens.
+_MOST_TOKENS = 10**12
+_NOTHING: dict[str, Any] = {}
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Token counts as the server gives them; None for what it does not say."""
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    total_tokens: int | None = None
+
+    @classmethod
+    def from_json(cls, value: object) -> Usage | None:
+        """The counts in an answer; None where there are none to speak of."""
+        if not isinstance(value, Mapping):
+            return None
+        prompt, completion = _count(value, "prompt_tokens"), _count(value, "completion_tokens")
+        total = _count(value, "total_tokens")
+        if total is None and prompt is not None and completion is not None:
+            total = prompt + completion
+        if prompt is completion is total is None:
+            return None
+        return cls(prompt, completion, total)
+
+    def __add__(self, other: Usage) -> Usage:
+        """Both together; what one of them does not say counts as nothing."""
+        return Usage(
+            _sum(self.prompt_tokens, other.prompt_tokens),
+            _sum(self.completion_tokens, other.completion_tokens),
+            _sum(self.total_tokens, other.total_tokens),
+        )
+
+
+@dataclass(slots=True)
+class Delta:
+    """What one chunk adds to one choice. `index` counts choices from 0.
+
+    `whole` says that it is a whole message, as an answer without streaming has it.
+    """
+
+    index: int = 0
+    content: str = ""
+    reasoning: str = ""
+    finish_reason: str | None = None
+    tool_calls: tuple[Mapping[str, Any], ...] = ()
+    whole: bool = False
+
+
+@dataclass(slots=True)
+class Chunk:
+    """One event of a stream, or a whole answer that came without streaming."""
+
+    id: str = ""
+    model: str = ""
+    deltas: tuple[Delta, ...] = ()
+    usage: Usage | None = None
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Chunk:
+        """Read a `chat.completion.chunk` or a `chat.completion`; unknown fields are ignored."""
+        choices = value.get("choices")
+        if type(choices) is not list:
+            choices = []
+        usage = value.get("usage")
+        return cls(
+            line(value.get("id")),
+            line(value.get("model")),
+            tuple(
+                [_delta(choices[i], i) for i in range(len(choices)) if type(choices[i]) is dict]
+            ),
+            None if usage is None else Usage.from_json(usage),
+        )
+
+
+def parse_event(data: str) -> dict[str, Any] | None:
+    """The JSON object of one event; None for anything else (`[DONE]`, noise)."""
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _delta(choice: dict[str, Any], position: int) -> Delta:
+    part, whole = choice.get("delta"), False
+    if type(part) is not dict:
+        part = choice.get("message")
+        whole = type(part) is dict
+        if not whole:
+            part = _NOTHING
+    content = part.get("content")
+    if type(content) is not str:
+        content = _text_of(content)
+    if refusal := part.get("refusal"):
+        content += _text(refusal)
+    index, reason, calls = choice.get("index"), choice.get("finish_reason"), part.get("tool_calls")
+    return Delta(
+        index if type(index) is int else position,
+        content,
+        _text(part.get("reasoning_content")) or _text(part.get("reasoning")),
+        None if reason is None else _finish_reason(reason),
+        () if not calls else _calls(calls),
+        whole,
+    )
+
+
+def _finish_reason(value: object) -> str | None:
+    """Why the choice ended; some servers write the word null."""
+    reason = line(value)
+    return None if reason in ("", "null", "None") else reason
+
+
+def _text_of(content: object) -> str:
+    """The text of a content that is a list of parts."""
+    if not isinstance(content, list):
+        return ""
+    return "".join(_text(part.get("text")) for part in content if isinstance(part, dict))
+
+
+def _calls(value: object) -> tuple[Mapping[str, Any], ...]:
+    return tuple(c for c in value if isinstance(c, Mapping)) if isinstance(value, list) else ()
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _count(value: Mapping[str, Any], name: str) -> int | None:
+    """A count of tokens. What is none is left out: it must not cost the answer."""
+    number = value.get(name)
+    if isinstance(number, bool) or not isinstance(number, int):
+        return None
+    return number if 0 <= number < _MOST_TOKENS else None
+
+
+def _sum(one: int | None, other: int | None) -> int | None:
+    return one if other is None else other if one is None else one + other

@@ -1,0 +1,179 @@
+"""The body of an answer, read as it arrives: bytes in, chunks out, and how it ended. Pure.
+
+All ways in which a body can end, and what is made of each:
+
+| what came                                             | what it is                              |
+|-------------------------------------------------------|-----------------------------------------|
+| a finish reason for every choice that began           | complete, whatever comes or breaks then |
+| `[DONE]`, or the end, with a choice unfinished        | StreamBroken, with what came            |
+| `[DONE]`, or the end, and no choice at all            | StreamBroken: empty, or no answer       |
+| an error in an event, before any text                 | the error that it is                    |
+| an error in an event, after text                      | StreamBroken (RateLimited for a 429)    |
+| an event that is no JSON object                       | StreamBroken, with what came before     |
+| one JSON object in place of a stream                  | complete; its finish reason may lack    |
+| anything else                                         | GatewayError                            |
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from ..errors import AlcfError, GatewayError, StreamBroken
+from .chunks import Chunk
+from .refusals import API_ERROR_ID, CHECK_NETWORK, RUN_AGAIN, error_in_event
+from .sse import Decoder, Event, LineTooLong
+
+#: Bytes of an answer that comes as one JSON object.
+MAX_WHOLE = 64 * 1024 * 1024
+
+_DECODE = json.JSONDecoder().raw_decode
+
+
+class StreamReader:
+    """Reads one answer. After each read: the chunks, then perhaps `failure`, or `done`.
+
+    `asked` names what was asked for, for the words of an error.
+    """
+
+    def __init__(self, content_type: str = "text/event-stream", asked: str = "the model") -> None:
+        self._is_stream = content_type.startswith("text/event-stream")
+        self._asked = asked
+        self._decoder = Decoder()
+        self._whole: list[bytes] | None = None
+        self._size = 0
+        self._sniffed = False
+        self._finished: dict[int, bool] = {}
+        #: Whether `[DONE]` was read: nothing follows it.
+        self.done = False
+        #: Whether any text or reasoning has come, and whether usage has.
+        self.began = False
+        self.counted = False
+        #: What ends the answer before its time.
+        self.failure: AlcfError | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether every choice that began has a finish reason."""
+        return bool(self._finished) and all(self._finished.values())
+
+    def feed(self, data: bytes) -> list[Chunk]:
+        """The chunks that a read completes; what a failure follows is among them."""
+        if not self._sniffed:
+            data = self._sniff(data)
+        if self._whole is not None:
+            self._collect(data)
+            return []
+        try:
+            return self._chunks(self._decoder.feed(data))
+        except LineTooLong:
+            self._fail("The gateway sent something that is no stream of chunks.")
+            return []
+
+    def end(self) -> list[Chunk]:
+        """The chunks that the end of the body completes; then `failure` says if it ended badly."""
+        chunks: list[Chunk] = []
+        if self._whole is not None:
+            body = b"".join(self._whole).decode("utf-8", "replace")
+            chunks = self._chunks([Event(body)] if body.strip() else [])
+        elif not self.done and self.failure is None:
+            chunks = self._chunks(self._decoder.end())
+        if self.failure is None and not self.complete:
+            self._judge()
+        return chunks
+
+    def _sniff(self, data: bytes) -> bytes:
+        """What begins as a JSON object is one, whatever its label; all else is a stream."""
+        head = data.lstrip()
+        if head:
+            self._sniffed = True
+            if head.startswith(b"{"):
+                self._whole, self._is_stream = [], False
+        return data
+
+    def _collect(self, data: bytes) -> None:
+        assert self._whole is not None
+        self._size += len(data)
+        if self._size > MAX_WHOLE:
+            self._whole.clear()
+            self._fail("The gateway's answer has no end.")
+        else:
+            self._whole.append(data)
+
+    def _chunks(self, events: list[Event]) -> list[Chunk]:
+        chunks: list[Chunk] = []
+        for event in events:
+            if event.data == "[DONE]":
+                self.done = True
+                break
+            for value in self._objects(event):
+                if self._is_chunk(value, event.event):
+                    chunk = Chunk.from_json(value)
+                    self._see(chunk)
+                    chunks.append(chunk)
+            if self.failure is not None:
+                break
+        return chunks
+
+    def _objects(self, event: Event) -> list[dict[str, Any]]:
+        """The JSON objects of an event: one, as a rule; some servers join two."""
+        text, position, values = event.data.strip(), 0, []
+        try:
+            while position < len(text):
+                value, position = _DECODE(text, position)
+                if type(value) is not dict:
+                    raise ValueError("no object")
+                values.append(value)
+                while text[position : position + 1].isspace():
+                    position += 1
+        except (ValueError, RecursionError):
+            if not self._is_stream:
+                return []  # judged at the end
+            if event.event == "error":
+                return [*values, {"message": text}]
+            self._fail("A piece of the answer could not be read; what came before it is kept.")
+        return values
+
+    def _is_chunk(self, value: dict[str, Any], name: str) -> bool:
+        """Whether an object is a chunk of the answer; notes the error that it is otherwise."""
+        if self.failure is not None:
+            return False
+        if "choices" in value and "error" not in value and value.get("id") != API_ERROR_ID:
+            return True
+        error = error_in_event(value, name=name, began=self.began, asked=self._asked)
+        if error is None:
+            return True
+        # What goes wrong behind the end of an answer takes nothing from it.
+        if not self.complete:
+            self.failure = error
+        return False
+
+    def _see(self, chunk: Chunk) -> None:
+        if chunk.usage is not None:
+            self.counted = True
+        for delta in chunk.deltas:
+            if delta.content or delta.reasoning:
+                self.began = True
+            if delta.finish_reason is not None:
+                self._finished[delta.index] = True
+            elif delta.index not in self._finished:
+                self._finished[delta.index] = False
+
+    def _judge(self) -> None:
+        if not self._is_stream:
+            # A whole answer in one piece has all there is; its finish reason may be missing.
+            if not self._finished:
+                self.failure = GatewayError(
+                    "The gateway answered with something that is no answer of a model.",
+                    CHECK_NETWORK,
+                )
+        elif self._finished:
+            self._fail("The answer was cut off before its end.")
+        elif self.done:
+            self._fail("The gateway sent an empty answer.")
+        else:
+            self._fail("The gateway sent no answer.")
+
+    def _fail(self, what: str) -> None:
+        if not self.complete:
+            self.failure = StreamBroken(what, RUN_AGAIN)

@@ -1,0 +1,45 @@
+"""An answer in a terminal: plain text as it comes, and a line about it at the end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..text import words
+from .view import Live
+
+if TYPE_CHECKING:
+    from ..gateway.accumulator import Accumulator
+    from ..gateway.completions import Completion
+    from ..gateway.models import Model
+
+#: Seconds of silence after which a terminal says what it waits for.
+PATIENCE_SECONDS = 3.0
+
+
+class TerminalLive(Live):
+    """Prints the text as it comes: plain text, no control sequences, a line about it at the end."""
+
+    def __init__(self, model: Model) -> None:
+        super().__init__(model)
+        self._printed = 0
+        self._patient = True
+
+    def _show(self, answer: Accumulator) -> None:
+        if not answer.began and self._patient and self._pace.seconds > PATIENCE_SECONDS:
+            # Once: what a terminal printed stays there.
+            print(f"[{words(self._waiting())}]", flush=True)
+            self._patient = False
+        self._print(answer.content.since(self._printed))
+
+    def _print(self, piece: str, end: str = "") -> None:
+        print(words(piece), end=end, flush=True)
+        self._printed += len(piece)
+
+    def finish(self, completion: Completion) -> None:
+        self._print(completion.text[self._printed :], end="\n")
+        print(f"[{completion.about}]", flush=True)
+
+    def fail(self, completion: Completion | None, why: str) -> None:
+        if completion is not None and completion.text:
+            self._print(completion.text[self._printed :], end="\n")
+            print(f"[{completion.about}]", flush=True)

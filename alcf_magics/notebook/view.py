@@ -1,0 +1,64 @@
+"""What every view of a growing answer does: draw when it is time to, and can be afforded."""
+
+from __future__ import annotations
+
+import abc
+from typing import TYPE_CHECKING
+
+from .pacing import Pace
+
+if TYPE_CHECKING:
+    from ..gateway.accumulator import Accumulator
+    from ..gateway.completions import Completion
+    from ..gateway.models import Model
+
+
+class Live(abc.ABC):
+    """The output of one running prompt."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        self._pace = Pace()
+
+    def draw(self, answer: Accumulator) -> None:
+        """Show the answer so far, if it is time to and can be afforded."""
+        pace = self._pace
+        if not pace.due:
+            return
+        with pace.preparing():
+            self._prepare(answer)
+        size = self._size(answer)
+        if answer.began:
+            pace.begin()
+            if not pace.affords(size):
+                return
+        with pace.drawing(size):
+            self._show(answer)
+
+    def _prepare(self, answer: Accumulator) -> None:  # noqa: B027  (a terminal needs nothing)
+        """What is done once, most of it while the request is on its way."""
+
+    def _size(self, answer: Accumulator) -> int:
+        """Characters that a draw would have to read."""
+        return answer.content.length + answer.reasoning.length
+
+    @abc.abstractmethod
+    def _show(self, answer: Accumulator) -> None:
+        """Draw the answer so far."""
+
+    def _waiting(self) -> str:
+        model = self._model
+        what = (
+            "waiting for the first token"
+            if model.live
+            else f"the model is {model.status}: loading takes 10 to 15 minutes"
+        )
+        return f"{model.name} · {model.cluster} · {what} · {self._pace.seconds:.0f} s"
+
+    @abc.abstractmethod
+    def finish(self, completion: Completion) -> None:
+        """The answer is complete and about to become the cell's result."""
+
+    @abc.abstractmethod
+    def fail(self, completion: Completion | None, why: str) -> None:
+        """The answer ended early: keep what came, marked with what happened."""

@@ -1,0 +1,104 @@
+"""Foreign text made safe to show, once, where it is read. Pure.
+
+What comes from outside (answers, names, messages) passes here when it becomes one of our values;
+after that no code needs to know. An answer keeps its bidi signs, which belong to its language and
+stay inside its block; a name, a message or a line has none.
+"""
+
+from __future__ import annotations
+
+import bisect
+import re
+
+#: All control characters but tab and line feed.
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_LINE_END = re.compile("\r\n?")
+#: Embeddings, overrides and isolates: they would turn what stands behind them.
+_BIDI = re.compile("[\u202a-\u202e\u2066-\u2069]")
+
+#: Characters of a line that is shown, and of a foreign text that is looked at for one.
+LINE = 400
+_LONGEST = 100_000
+
+
+def clean(text: str) -> str:
+    """A text without control characters but tab and line feed, and without lone surrogates.
+
+    Line ends become line feeds; halves that belong together become their character, others the
+    replacement character.
+    """
+    if text.isprintable():  # most pieces of an answer
+        return text
+    if "\r" in text:
+        text = _LINE_END.sub("\n", text)
+    text = _CONTROL.sub("", text)
+    if _SURROGATE.search(text):
+        text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
+def words(text: object) -> str:
+    """A foreign text of any length, clean and without bidi controls; empty for what is none."""
+    return _BIDI.sub("", clean(text)) if isinstance(text, str) else ""
+
+
+def line(text: object, limit: int = LINE) -> str:
+    """The same as one line of at most `limit` characters."""
+    if not isinstance(text, str):
+        return ""
+    one = " ".join(words(text[:_LONGEST]).split())
+    return one if len(one) <= limit else one[: limit - 1].rstrip() + "…"
+
+
+class Text:
+    """A foreign text that grows piece by piece, clean at every moment.
+
+    A character beyond the first 65,536 may come as two halves, in two pieces, and a line end as
+    two characters: what may still go on waits for the next piece.
+    """
+
+    def __init__(self) -> None:
+        self._blocks: list[str] = []
+        self._starts: list[int] = []  # the offset of each block
+        self._fresh: list[str] = []
+        self._held = ""
+        #: Characters so far.
+        self.length = 0
+
+    def add(self, piece: str) -> None:
+        if self._held or not piece.isprintable():
+            piece = self._held + piece
+            self._held = ""
+            last = piece[-1]
+            if last == "\r" or "\ud800" <= last <= "\udbff":
+                self._held = last
+                piece = piece[:-1]
+            piece = clean(piece)
+        if piece:
+            self._fresh.append(piece)
+            self.length += len(piece)
+
+    def since(self, start: int) -> str:
+        """The text from offset `start` on; costs what it returns, not what there is."""
+        self._settle()
+        first = max(bisect.bisect_right(self._starts, start) - 1, 0)
+        found = "".join(self._blocks[first:])
+        return found[start - self._starts[first] :] if self._starts else ""
+
+    def __str__(self) -> str:
+        self._settle()
+        if len(self._blocks) > 1:
+            self._blocks, self._starts = ["".join(self._blocks)], [0]
+        return self._blocks[0] if self._blocks else ""
+
+    def whole(self) -> str:
+        """The text when nothing more comes."""
+        return str(self) + clean(self._held)
+
+    def _settle(self) -> None:
+        if self._fresh:
+            block = "".join(self._fresh)
+            self._fresh.clear()
+            self._starts.append(self.length - len(block))
+            self._blocks.append(block)
