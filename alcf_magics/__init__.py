@@ -16,13 +16,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ._session import Session, session
+from ._version import __version__
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from .gateway.completions import Completion
-
-__version__ = "0.1.0"
 
 __all__ = [
     "Completion",
