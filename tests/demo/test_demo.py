@@ -72,7 +72,7 @@ def open_url(url: str) -> int:
     """The status of a page."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with opener.open(url, timeout=10) as answer:
-        return answer.status
+        return int(answer.status)
 
 
 def files(folder: Path) -> set[Path]:
@@ -170,8 +170,7 @@ def test_sandbox(number: int) -> None:
     """`sandbox` prints the two exports, serves them, and stops on a signal."""
     with started("sandbox", "--scenario", "slow", "--pace", "0") as process:
         text = read_until(process, "Ctrl-C")
-        exports = [line for line in text.splitlines() if line.startswith("export")]
-        values = dict(re.fullmatch(r"export (\w+)=(\S+)", line).groups() for line in exports)
+        values = dict(re.findall(r"^export (\w+)=(\S+)$", text, re.MULTILINE))
         assert list(values) == ["ALCF_GATEWAY_URL", "ALCF_GLOBUS_AUTH_URL"]
         with pytest.raises(urllib.error.HTTPError, match="401"):
             open_url(f"{values['ALCF_GATEWAY_URL']}/list-endpoints")
