@@ -105,7 +105,6 @@ class Connection:
         with self._lock:
             if self._gateway is None or self._gateway.url != url:
                 from .gateway.client import Gateway
-    from .gateway.completions import Completion
                 from .gateway.rate_limit import RateLimit
 
                 self._close_gateway()

@@ -201,7 +201,7 @@ def execute(sandbox: Sandbox, page: Path | None = None) -> None:
     with _place(sandbox) as place, _entered(place.environment):
         import nbformat
 
-        notebook = nbformat.read(place.notebook, as_version=4)  # type: ignore[no-untyped-call]
+        notebook = nbformat.read(place.notebook, as_version=4)
         failure = _run(notebook, place.notebook.parent, sandbox)
         if page is not None:
             try:
@@ -260,7 +260,7 @@ def _log_in(client: Any, cell: Any, index: int, sandbox: Sandbox) -> None:
     if link is None:
         return
     code = sandbox.approve(link[0])
-    typed = new_code_cell(f"%alcf_login {code}")  # type: ignore[no-untyped-call]
+    typed = new_code_cell(f"%alcf_login {code}")
     try:
         client.execute_cell(typed, index, store_history=False)
     finally:
@@ -289,7 +289,7 @@ def _last_line(log: Path) -> str:
 def _html(notebook: Any) -> str:
     from nbconvert import HTMLExporter
 
-    exporter = HTMLExporter(template_name="lab")  # type: ignore[no-untyped-call]
+    exporter = HTMLExporter(template_name="lab")
     body, _ = exporter.from_notebook_node(notebook, {"metadata": {"name": "Quickstart"}})
     return str(body)
 

@@ -52,7 +52,7 @@ def test_iterate_raises_after_what_came(runtime: Runtime) -> None:
         raise KeyError("x")
 
     stream = runtime.iterate(items)
-    got = []
+    got: list[int] = []
     with pytest.raises(KeyError):
         got.extend(item for batch in stream for _, item in batch)
     runtime.close()

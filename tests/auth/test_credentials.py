@@ -397,7 +397,7 @@ def test_what_another_kernel_stored_is_noticed(home: Path, monkeypatch: pytest.M
     assert bearers.current().token == Secret("old-token")
     read: list[Path] = []
     real = Path.read_bytes
-    monkeypatch.setattr(Path, "read_bytes", lambda self: (read.append(self), real(self))[1])
+    monkeypatch.setattr(Path, "read_bytes", lambda self: (read.append(self), real(self))[1])  # type: ignore[func-returns-value]
     assert bearers.current().token == Secret("old-token")
     assert read == []
     TokenFile().save((grant(expires_at_seconds=hour, access_token=Secret("fresh")),))

@@ -167,6 +167,7 @@ def test_nothing_leaks_into_a_notebook_saved_with_widget_state(home: Path) -> No
         environment = demo.environment(home, sandbox.environment)
         client = NotebookClient(nb, timeout=60, store_widget_state=True)
         with client.setup_kernel(env=environment):
+            assert client.kc is not None
             client.kc.allow_stdin = True  # a person is there, so the panel has its widgets
             client.execute_cell(nb.cells[0], 0)
             client.execute_cell(nb.cells[1], 1)

@@ -7,8 +7,11 @@ import errno
 import json
 import os
 import stat
+import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from globus_sdk.token_storage import JSONTokenStorage
@@ -22,8 +25,9 @@ from support.tracebacks import locals_of
 SANDBOX_AUTH = "http://127.0.0.1:5000"
 
 
-def content(file: TokenFile) -> dict[str, dict[str, dict[str, dict[str, object]]]]:
-    return json.loads(file.path.read_text())
+def content(file: TokenFile) -> dict[str, Any]:
+    whole: dict[str, Any] = json.loads(file.path.read_text())
+    return whole
 
 
 def test_it_stands_under_home_and_is_private(home: Path) -> None:
@@ -72,8 +76,8 @@ def test_foreign_grants_and_unknown_fields_survive(home: Path) -> None:
     file = TokenFile()
     file.save((grant(), grant(resource_server="transfer", access_token=Secret("t"))))
     raw = content(file)
-    raw["data"]["DEFAULT"]["transfer"]["note"] = "keep me"  # type: ignore[assignment]
-    raw["data"]["DEFAULT"][GATEWAY_RESOURCE_SERVER]["note"] = "me too"  # type: ignore[assignment]
+    raw["data"]["DEFAULT"]["transfer"]["note"] = "keep me"
+    raw["data"]["DEFAULT"][GATEWAY_RESOURCE_SERVER]["note"] = "me too"
     raw["data"]["OTHER"] = {"x": {"y": 1}}
     raw["unknown"] = {}
     file.path.write_text(json.dumps(raw))
@@ -263,7 +267,7 @@ def stored_with(file: TokenFile, **entries: object) -> None:
     """A stored login of Alice's, with other entries beside it."""
     file.save((grant(),))
     raw = content(file)
-    raw["data"][NAMESPACE].update(entries)  # type: ignore[arg-type]
+    raw["data"][NAMESPACE].update(entries)
     file.path.write_text(json.dumps(raw))
 
 
@@ -395,7 +399,6 @@ def test_a_file_that_gets_whole_after_it_was_judged_is_put_back(
     home: Path, monkeypatch: pytest.MonkeyPatch, links: bool
 ) -> None:
     """Only the bytes that were judged are moved aside: what the SDK finished meanwhile stays."""
-    import alcf_magics.auth.token_file as module
 
     def no_links(*_: object) -> None:
         raise OSError(errno.EPERM, "Operation not permitted")
@@ -406,13 +409,13 @@ def test_a_file_that_gets_whole_after_it_was_judged_is_put_back(
     stored_with(file, **ODD)
     whole = file.path.read_bytes()
     file.path.write_bytes(whole[:80])
-    real = module.tempfile.mkstemp
+    real = tempfile.mkstemp
 
-    def late(*arguments: object, **options: object) -> object:
+    def late(*arguments: Any, **options: Any) -> object:
         file.path.write_bytes(whole)
-        return real(*arguments, **options)  # type: ignore[call-overload]
+        return real(*arguments, **options)
 
-    monkeypatch.setattr(module.tempfile, "mkstemp", late)
+    monkeypatch.setattr("tempfile.mkstemp", late)
     saved = file.save((grant(access_token=Secret("new")),))
     assert not saved.written
     assert "another program" in saved.reason
@@ -434,7 +437,11 @@ def test_broken_files_are_kept_side_by_side(home: Path) -> None:
 def test_removing_takes_the_file_only_when_nothing_else_is_in_it(home: Path) -> None:
     """Unknown fields and other namespaces outlive a logout; an empty file of ours does not."""
     file = TokenFile()
-    for change in ({"theirs": 1}, {"data": {NAMESPACE: {}, "OTHER": {"x": {}}}}):
+    changes: tuple[Mapping[str, Any], ...] = (
+        {"theirs": 1},
+        {"data": {NAMESPACE: {}, "OTHER": {"x": {}}}},
+    )
+    for change in changes:
         file.save((grant(),))
         raw: dict[str, object] = json.loads(file.path.read_text())
         entries = content(file)["data"][NAMESPACE]
@@ -493,7 +500,7 @@ def test_an_interrupt_shows_no_token_in_a_verbose_traceback(
         with pytest.raises(KeyboardInterrupt) if raised else contextlib.nullcontext() as caught:
             calls[call]()
     assert not list(file.path.parent.glob(".tokens-*"))
-    if raised:
+    if caught is not None:
         shown = locals_of(caught.value)
         assert "token_file.py" in shown
         tokens = ("new-token", "old-token", "old-refresh", "other-token", "other-r", "loose-token")

@@ -31,12 +31,9 @@ from typing import Any
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parents[1]))
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from shapes import SHAPES, text_of
-
 from alcf_magics.auth.credentials import Bearers
 from alcf_magics.sandbox import Sandbox
+from benchmarks.shapes import SHAPES, text_of
 from support.kernels import Cell, Kernel
 from support.stress import log_in, settings_of
 
@@ -152,9 +149,10 @@ def bench(home: Path) -> Iterator[Bench]:
     os.environ["HOME"] = str(home)
     try:
         with Sandbox() as sandbox:
-            command = [sys.executable, str(Path(__file__).with_name("sse_server.py"))]
+            command = [sys.executable, "-m", "benchmarks.sse_server"]
             with subprocess.Popen(
                 [*command, sandbox.gateway_url.removesuffix("/resource_server")],
+                cwd=Path(__file__).parents[1],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,

@@ -18,7 +18,7 @@ import time
 import urllib.error
 import urllib.request
 
-from shapes import in_chunks, text_of
+from benchmarks.shapes import in_chunks, text_of
 
 #: Chunks that reach the network together, and so seconds between two writes at a rate.
 TOGETHER = 20

@@ -5,15 +5,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from bench_streaming import Bench, Cost, bench
+from benchmarks.bench_streaming import Bench, Cost, bench
 
 pytestmark = [pytest.mark.slow, pytest.mark.kernel]
 

@@ -214,7 +214,7 @@ def test_a_clusters_address_stays_on_the_gateways_host(
 def test_one_clusters_nonsense_hides_nothing_of_the_others(entry: object) -> None:
     """An entry that cannot be understood gives no model, and the other clusters stay."""
     good = {"frameworks": {"fw": {"models": ["m"]}}}
-    jobs = {"red": {"running": [{"Models": "m"}, None, 3]}, "blue": {"running": 7}}
+    jobs: Any = {"red": {"running": [{"Models": "m"}, None, 3]}, "blue": {"running": 7}}
     known = build_catalog(GATEWAY, {"clusters": {"red": good, "blue": entry}}, {}, jobs, {})
     assert [m.place for m in known] == ["red:m"]
     assert known.models[0].live

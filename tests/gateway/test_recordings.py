@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import httpx
 import pytest
@@ -155,11 +156,12 @@ def test_two_choices_are_two_choices() -> None:
     assert [c.text for c in completion.choices] == ["Hello there!", "Hello! How"]
 
 
-def body(name: str) -> dict[str, object]:
-    return json.loads(load(name).content)
+def body(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(load(name).content)
+    return found
 
 
-def catalog(**changes: object) -> Catalog:
+def catalog(**changes: Any) -> Catalog:
     """The recorded catalog; `sophia=...` and so on replace a cluster's recorded jobs."""
     jobs = {c: body(f"jobs_{c}") for c in ("sophia", "metis", "minerva")} | changes
     described = {"sophia": json.loads(load("models_sophia_one").content)}

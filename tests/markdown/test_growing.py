@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from alcf_magics.markdown.growing import Growing, Piece
 from alcf_magics.markdown.mathematics import MAX_MATHEMATICS
-from alcf_magics.markdown.parsing import Parsed, normalise, to_html
+from alcf_magics.markdown.parsing import Parsed, normalise, parse, to_html
 
 FOOTNOTE = re.compile(r"(?<=fn)(ref)?-[0-9a-f]{10}-")
 COLOURED = re.compile(r'<span class="alcf-\w">([^<]*)</span>')
@@ -400,17 +400,14 @@ def test_characters_cut_in_two_come_out_whole() -> None:
 
 def test_finished_parts_are_rendered_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """The characters parsed grow with the text, not with the text times the draws."""
-    from alcf_magics.markdown import growing as module
-
     parsed = 0
-    original = module.parse
 
     def counted(text: str, earlier: Parsed | None) -> Parsed:
         nonlocal parsed
         parsed += len(text)
-        return original(text, earlier)
+        return parse(text, earlier)
 
-    monkeypatch.setattr(module, "parse", counted)
+    monkeypatch.setattr("alcf_magics.markdown.growing.parse", counted)
     growing = Growing()
     for _ in range(300):
         growing.add("A paragraph of text.\n\n")

@@ -39,7 +39,9 @@ def ready(home: Path, sandbox: Sandbox) -> Sandbox:
 
 
 def notebook(*more: str) -> nbformat.NotebookNode:
-    return new_notebook(cells=[new_code_cell(s) for s in ("%load_ext alcf_magics", *more)])
+    cells = [new_code_cell(source) for source in ("%load_ext alcf_magics", *more)]
+    node: nbformat.NotebookNode = new_notebook(cells=cells)
+    return node
 
 
 # Hostile answers
@@ -233,9 +235,13 @@ class Watch:
     @classmethod
     def of(cls, page: Any) -> Watch:
         watch = cls([])
-        page.on("dialog", lambda dialog: (watch.seen.append(dialog.message), dialog.dismiss()))
+        page.on("dialog", watch._dismiss)
         page.on("pageerror", lambda error: watch._note(str(error)))
         return watch
+
+    def _dismiss(self, dialog: Any) -> None:
+        self.seen.append(dialog.message)
+        dialog.dismiss()
 
     def _note(self, error: str) -> None:
         # JupyterLab's own, for any notebook that is opened without a kernel.

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
@@ -23,8 +24,9 @@ CELLS = ["%load_ext alcf_magics", "%alcf_login", "%alcf hello", "%alcf_login --f
 LOGIN, ASK, AGAIN = 1, 2, 3
 
 
-def notebook() -> object:
-    return new_notebook(cells=[new_code_cell(source) for source in CELLS])
+def notebook() -> nbformat.NotebookNode:
+    node: nbformat.NotebookNode = new_notebook(cells=[new_code_cell(source) for source in CELLS])
+    return node
 
 
 @pytest.fixture
@@ -40,14 +42,15 @@ def follow(lab: Lab, index: int) -> str:
         lab.cell(index).get_by_role("link", name="Open Globus").click()
     page = opened.value
     page.get_by_role("button").first.click()
-    code = page.locator("#auth-code").inner_text()
+    code = str(page.locator("#auth-code").inner_text())
     page.close()
     return code
 
 
 def box_of(lab: Lab, index: int) -> Locator:
     """The box, found as a screen reader finds it: by its label."""
-    return lab.cell(index).get_by_label("Code")
+    box: Locator = lab.cell(index).get_by_label("Code")
+    return box
 
 
 def exchanges(sandbox: Sandbox) -> int:

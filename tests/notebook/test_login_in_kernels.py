@@ -9,10 +9,15 @@ from pathlib import Path
 import pytest
 
 from alcf_magics.sandbox import Identity, Sandbox
-from support.kernels import Kernel
+from support.kernels import Cell, Kernel
 from support.people import LINK, enter, link, log_in, said, tokens, wait_for, with_person
 
 pytestmark = pytest.mark.kernel
+
+
+def shown(cell: Cell, text: str) -> None:
+    """Wait until a running cell shows this text, ten seconds at most."""
+    cell.wait_for(lambda messages: text in cell.text, 10)
 
 
 def test_the_panel_logs_in_without_blocking(kernel: Kernel, sandbox: Sandbox, home: Path) -> None:
@@ -295,7 +300,7 @@ def test_an_outage_of_globus_is_counted_down_and_tried_once_more(
     for line in ("%alcf hello", "%alcf_models"):
         sandbox.scenario = "globus_outage"
         run = kernel.start_cell(line)
-        run.wait_for(lambda messages, run=run: "Trying once more in 1 s" in run.text, 10)
+        shown(run, "Trying once more in 1 s")
         sandbox.scenario = "default"
         cell = run.wait(10)
         assert cell.status == "ok", cell.error_text

@@ -75,6 +75,14 @@ def screen(time: Time, monkeypatch: pytest.MonkeyPatch) -> Screen:
     return screen
 
 
+def _content(text: str) -> Delta:
+    return Delta(content=text)
+
+
+def _reasoning(text: str) -> Delta:
+    return Delta(reasoning=text)
+
+
 def stream(
     screen: Screen, text: str, rate: float, *, wait: float = 0.0, kind: str = "content"
 ) -> float:
@@ -89,11 +97,12 @@ def stream(
     while time.now < end:
         drawing.draw(answer)
         time.now += TICK
+    of_kind = _reasoning if kind == "reasoning" else _content
     began, position = time.now, 0
     while position < len(text):
         # The first piece of a model's answer is a letter or a word.
         upto = max(position + 1, int((time.now - began) * rate))
-        answer.add(Chunk(deltas=(Delta(**{kind: text[position:upto]}),)), time.now)
+        answer.add(Chunk(deltas=(of_kind(text[position:upto]),)), time.now)
         position = upto
         drawing.draw(answer)
         time.now += TICK
@@ -143,7 +152,9 @@ def test_outputs_stay_fewer_than_jupyterlab_shows(screen: Screen, characters: in
     assert 10 <= screen.outputs < live.MOST_OUTPUTS
 
 
-def test_one_slow_draw_holds_back_none_for_long(screen: Screen) -> None:
+def test_one_slow_draw_holds_back_none_for_long(
+    screen: Screen, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A pause of the interpreter in the middle of a draw does not count for those that follow."""
     code = "```python\n" + "total += value * weight  # and so on\n" * 500
     publish = screen.publish
@@ -153,7 +164,7 @@ def test_one_slow_draw_holds_back_none_for_long(screen: Screen) -> None:
             screen.time.cpu += 0.03
         return publish(handle, bundle, metadata)
 
-    live.publish = once_slow  # type: ignore[assignment]  # the fixture puts it back
+    monkeypatch.setattr(live, "publish", once_slow)
     began = stream(screen, code, 1500)
     assert max(screen.gaps(began)) <= 3.5
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -27,6 +28,10 @@ def ready(kernel: Kernel, sandbox: Sandbox) -> Kernel:
 def chats(sandbox: Sandbox) -> list[dict[str, object]]:
     """The bodies of the chat requests that arrived."""
     return [r.body for r in sandbox.requests if r.path.endswith("/chat/completions")]
+
+
+def more_chats_than(sandbox: Sandbox, count: int, messages: object) -> bool:
+    return len(chats(sandbox)) > count
 
 
 def test_an_answer_streams_and_becomes_the_one_output(ready: Kernel, sandbox: Sandbox) -> None:
@@ -476,8 +481,8 @@ def test_reasoning_is_folded_and_apart(ready: Kernel, sandbox: Sandbox) -> None:
     headless = ready.run("%%alcf\nhello")
     assert "<details>" in headless.html
     # In a cell with other code nothing makes room, and a closed widget would stay behind.
-    for answer in ("", None):
-        (beside,) = ready.start_cell("b = %alcf hello", answer=answer).wait(20).outputs
+    for typed in ("", None):
+        (beside,) = ready.start_cell("b = %alcf hello", answer=typed).wait(20).outputs
         assert beside["data"]["text/html"].count("<details>") == 1
 
 
@@ -490,7 +495,7 @@ def test_each_format_has_its_value(ready: Kernel, sandbox: Sandbox) -> None:
     assert "<pre" in ready.run("%%alcf --format text\nx").html
     sandbox.answer = "Do:\n\n```python\nprint(1)\n```\n\nthen\n\n```python\nprint(2)\n```\n"
     code = ready.run("%%alcf --format code --next-cell --out a\nx")
-    (payload,) = code._reply["payload"]
+    (payload,) = code.payload
     assert payload["source"] == "set_next_input"
     assert payload["text"] == "print(1)\n\nprint(2)"
     assert ready.run("%%alcf --next-cell\nx").ename == "UsageError"
@@ -542,7 +547,7 @@ def test_an_interrupt_is_one_line(ready: Kernel, sandbox: Sandbox) -> None:
     for code in ("%%alcf\nhello", "import alcf_magics; alcf_magics.session().ask('hello')"):
         asked = len(chats(sandbox))
         run = ready.start_cell(code)
-        run.wait_for(lambda messages, asked=asked: len(chats(sandbox)) > asked, 10)
+        run.wait_for(partial(more_chats_than, sandbox, asked), 10)
         time.sleep(0.5)
         ready.interrupt()
         cell = run.wait(10)
@@ -558,11 +563,11 @@ def test_no_code_puts_nothing_into_the_next_cell(ready: Kernel, sandbox: Sandbox
     """An answer without code stays readable, and no empty cell is made."""
     sandbox.answer = "I cannot write that, sorry."
     cell = ready.run("%%alcf --format code --next-cell\nx")
-    assert cell._reply["payload"] == []
+    assert cell.payload == []
     assert "sorry" in cell.html
 
 
 def test_help_is_what_the_question_mark_shows(ready: Kernel) -> None:
     """`%alcf?` explains the options, as `%alcf --help` does."""
     shown = ready.run("%alcf?")
-    assert "--max-tokens" in str(shown._reply["payload"])
+    assert "--max-tokens" in str(shown.payload)

@@ -29,7 +29,7 @@ GATEWAY_SCOPE = f"https://auth.globus.org/scopes/{GATEWAY}/action_all"
 CLIENT = "58fdd3bc-e1c3-4ce5-80ea-8d6b87cfb944"
 VERIFIER = "a-verifier-that-is-long-enough-for-the-specification-0"
 GPT = "openai/gpt-oss-120b"
-HELLO = [{"role": "user", "content": "Say `hello` in five words."}]
+HELLO: Any = [{"role": "user", "content": "Say `hello` in five words."}]
 
 
 def authorize_url(sandbox: Sandbox, **changed: str) -> str:
@@ -104,7 +104,8 @@ def deltas(text: str, name: str = "content") -> list[str]:
 
 
 def recording(name: str) -> dict[str, Any]:
-    return json.loads((RECORDINGS / f"{name}.json").read_text("utf-8"))
+    found: dict[str, Any] = json.loads((RECORDINGS / f"{name}.json").read_text("utf-8"))
+    return found
 
 
 def replay(client: httpx.Client, name: str) -> tuple[httpx.Response, dict[str, Any]]:

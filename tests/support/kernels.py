@@ -158,6 +158,11 @@ class Cell:
         return results[-1] if results else None
 
     @property
+    def payload(self) -> list[Json]:
+        """What the front end is asked to do besides: show a page, fill the next cell."""
+        return list((self._reply or {})["payload"])
+
+    @property
     def done(self) -> bool:
         """Whether the kernel replied and has no more output of the cell itself to send."""
         # An aborted request may lack its own idle status.

@@ -192,7 +192,8 @@ class Lab:
 
     def notebook(self) -> dict[str, Any]:
         """The notebook as it was saved last."""
-        return json.loads(self.path.read_text(encoding="utf-8"))
+        saved: dict[str, Any] = json.loads(self.path.read_text(encoding="utf-8"))
+        return saved
 
     def reopen(self, *, trusted: bool) -> None:
         """Close the notebook, end its kernel, and open the saved file in a new page without any
@@ -208,7 +209,8 @@ class Lab:
         notary = NotebookNotary(data_dir=str(self._home / "jupyter" / "data"))
         try:
             notebook = nbformat.read(self.path, as_version=nbformat.NO_CONVERT)
-            (notary.sign if trusted else notary.unsign)(notebook)
+            mark = notary.sign if trusted else notary.unsign
+            mark(notebook)  # type: ignore[no-untyped-call]  # traitlets hides where it is from
         finally:
             notary.store.close()
         self._goto("lab")

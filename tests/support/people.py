@@ -20,7 +20,7 @@ def tokens(home: Path) -> Path:
 
 def link(cell: Cell) -> str:
     """The authorize URL in what a cell shows."""
-    return LINK.findall(cell.text)[0]
+    return str(LINK.findall(cell.text)[0])
 
 
 def with_person(kernel: Kernel, code: str) -> Cell:
