@@ -13,8 +13,6 @@ import zlib
 from collections.abc import Sequence
 from typing import Any
 
-from .mathematics import escaped
-
 MAX_HIGHLIGHTED = 30_000
 """Characters; longer code is shown without colours."""
 _MAX_HIGHLIGHTED_LINE = 500
@@ -24,16 +22,6 @@ _SHORT = 4_000
 _MAX_REPEATED = 20
 """How often code may say the same, as zlib sees it; real programs stay below fifteen."""
 
-_BOX = (
-    "background:var(--jp-cell-editor-background,rgba(128,128,128,.08));"
-    "border:1px solid var(--jp-cell-editor-border-color,rgba(128,128,128,.4));"
-    "border-radius:3px;margin:0 0 1em"
-)
-_HEADER = (
-    "padding:2px 8px;font-size:smaller;color:var(--jp-ui-font-color2,#767676);"
-    "border-bottom:1px solid var(--jp-cell-editor-border-color,rgba(128,128,128,.4))"
-)
-_PRE = "margin:0;padding:6px 8px;overflow-x:auto;background:none;border:0"
 
 # Colours that are readable on white and on black stand in where there is no theme of Jupyter's.
 _COLOURS: dict[str, tuple[str, str]] = {
@@ -96,20 +84,6 @@ def _is_a_loop(code: str) -> bool:
     if len(code) < _SHORT:
         return False
     return len(zlib.compress(code.encode(), 1)) * _MAX_REPEATED < len(code)
-
-
-def code_box(page: str, language: str) -> str:
-    """A box around code that is HTML already."""
-    name = language[:40]
-    header = f'<div style="{_HEADER}">{escaped(name)}</div>' if name else ""
-    pre = f'<pre dir="ltr" style="{_PRE}"><code style="background:none">{page}</code></pre>'
-    return f'<div class="alcf-code" style="{_BOX}">{header}{pre}</div>\n'
-
-
-def code_block(code: str, language: str, *, highlight: bool = True) -> str:
-    """A box around code, in colours if the language has some."""
-    coloured = highlighted(code, language) if highlight else None
-    return code_box(html.escape(code) if coloured is None else coloured, language)
 
 
 def highlighted(code: str, language: str) -> str | None:

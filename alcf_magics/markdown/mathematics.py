@@ -1,29 +1,30 @@
-"""The mathematics of a Markdown text, kept whole for Jupyter's typesetter. Pure.
+"""Which parts of a text are mathematics. Pure.
 
-It is found before Markdown is parsed, outside of code, and a word of letters and digits stands for
-each piece meanwhile. Whatever is not mathematics is kept from the typesetter, which reads the whole
-page: each literal dollar or backslash stands in an element of its own, across which MathJax never
-matches.
+It is found before Markdown is parsed, outside of code: between delimiters, in environments, and
+between dollars that are none of prices, variables or cells.
 """
 
 from __future__ import annotations
 
 import bisect
-import functools
-import hashlib
-import html
 import re
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
-from markdown_it import MarkdownIt
-from markdown_it.token import Token
-from mdit_py_plugins.footnote import footnote_plugin
+from .dollars import (
+    covers_cells,
+    ends_like_a_variable,
+    has_bold,
+    is_unbalanced,
+    reads_as_amount,
+    reads_as_words,
+)
+
+if TYPE_CHECKING:
+    from markdown_it.token import Token
 
 MAX_MATHEMATICS = 10_000
 """Characters between delimiters; what is longer is text, so that one stray `\\[` ends somewhere."""
-MAX_NESTING = 60
-"""Blocks inside blocks that the parser follows."""
 
 _ENVIRONMENTS = frozenset(
     name + star
@@ -37,109 +38,19 @@ _ENVIRONMENTS = frozenset(
 )
 """Environments that MathJax knows."""
 
-_WORD = re.compile(r"(?P<key>alcfm[0-9a-f]{32}x)(?P<number>[0-9]{1,6})z")
 _GUARDED = re.compile(r"\$`[^`$\n]+`\$")
 _MARK = re.compile(r"\\(?:(?P<env>begin|end)\{(?P<name>[A-Za-z]+\*?)\}|[^\n])|\$+|`+")
-_HAS_MATHEMATICS = re.compile(r"\$|\\[(\[b]")
 _BACKTICKS = re.compile("`+")
-_TEX_SIGN = re.compile(r"[\\^_={}<>+*|]")
-_PROSE = re.compile(r"[^\W\d_]{2,}")
-_PROSE_WORDS = re.compile(r"\b[^\W\d_]{3,}+\W++[^\W\d_]{3}")
 _NOT_AFTER_DOLLAR = frozenset("),.:;!?/'\"")
-_NAME_START = re.compile(r"[A-Za-z_]")
-_ENDS_BEFORE_NAME = re.compile(r"[0-9A-Za-z)\]}']\Z")
-_AMOUNTS = re.compile(r"[0-9][0-9.,]*[kKmMbB]?\s*\|(?:.*\|)?\s*[0-9][0-9.,]*[kKmMbB]?", re.S)
 _AMOUNT_BEFORE = re.compile(r"[0-9][kKmMbB]?\Z")
-_TEX_CODE = re.compile(r"[\\^]")
 _COMMAND = re.compile(r"\\[A-Za-z]+")
 _SPACED = re.compile(r" +(?! )(?=.*(?:\\[A-Za-z]|[\^_])).*[^ ] +")
 _ELLIPSIS = re.compile(r"[\s.…]*")
 _TEX = re.compile(r"[\\^_{}]")
 _QUOTE_PREFIX = re.compile(r"[ ]{0,3}(?:>[ ]?)+")
 
-# TeX that reaches out of a formula in a typesetter without its "safe" extension (JupyterLab's and
-# nbconvert's): links, requests, styles, attributes; and what makes new names, for those or for the
-# whole page. By name alone: what stands behind it may come out of a macro. A piece that holds any
-# is shown as text.
-_REACHES_OUT = re.compile(
-    r"\\(?:href|url|class|style|cssId|data|require|autoload|mmlToken|includegraphics|html[A-Za-z]*"
-    r"|csname|texttip|mathtip|toggle|enclose|unicode|bbox|[gex]?def|let|futurelet"
-    r"|(?:re)?newcommand|providecommand|(?:re)?newenvironment|DeclareMathOperator|DeclarePaired\w*"
-    r"|Newextarrow|definecolor|tooltip)(?![A-Za-z])"
-)
 
-
-@dataclass(frozen=True)
-class Masked:
-    """A text in which a word stands for each piece of mathematics."""
-
-    text: str
-    key: str
-    pieces: list[str] = field(default_factory=list)
-    shifts: list[tuple[int, int]] = field(default_factory=list)
-    """Offsets after each piece: in the masked text, in the source."""
-    undecided: int | None = None
-    """Offset of the first delimiter whose end may still come."""
-    raw: list[Token] | None = None
-    """The blocks of the source itself, if it holds mathematics."""
-
-    def source_offset(self, offset: int) -> int:
-        index = bisect.bisect_right(self.shifts, (offset, len(self.text) + (1 << 60))) - 1
-        if index < 0:
-            return offset
-        covered, source = self.shifts[index]
-        return source + offset - covered
-
-    def restored(self, body: str, escape: Callable[[str], str]) -> str:
-        if not self.pieces:
-            return body
-        return _WORD.sub(lambda word: self._piece(word, escape), body)
-
-    def word_for(self, piece: str) -> str:
-        """A word for a piece that stands elsewhere and is used in this text."""
-        self.pieces.append(piece)
-        return f"{self.key}{len(self.pieces) - 1}z"
-
-    def _piece(self, word: re.Match[str], escape: Callable[[str], str]) -> str:
-        number = int(word["number"])
-        if word["key"] != self.key or number >= len(self.pieces):
-            return word.group()
-        return escape(self.pieces[number])
-
-
-def mask(text: str) -> Masked:
-    """The text with a word in place of each piece of mathematics."""
-    key = _key(text)
-    if not _HAS_MATHEMATICS.search(text):
-        return Masked(text, key)
-    try:
-        raw: list[Token] = _blocks().parse(text)
-    except RecursionError:
-        return Masked(text, key)
-    scan = _Scan(text, raw)
-    parts: list[str] = []
-    pieces: list[str] = []
-    shifts: list[tuple[int, int]] = []
-    position = length = 0
-    for start, end in scan.found():
-        word = f"{key}{len(pieces)}z"
-        parts += [text[position:start], word]
-        length += start - position + len(word)
-        position = end
-        shifts.append((length, end))
-        pieces.append(scan.piece(start, end))
-    parts.append(text[position:])
-    return Masked("".join(parts), key, pieces, shifts, scan.undecided, raw)
-
-
-def _key(text: str) -> str:
-    """A word that the text does not spell, not even by entities or escapes that are read later:
-    it would have to hold its own hash. Letters and digits come through every rule of Markdown.
-    """
-    return f"alcfm{hashlib.sha256(text.encode()).hexdigest()[:32]}x"
-
-
-class _Scan:
+class Scan:
     """Finds the mathematics of a text in one pass; each lookup is a bisection."""
 
     def __init__(self, text: str, raw: Sequence[Token]) -> None:
@@ -276,7 +187,7 @@ class _Scan:
         content = self._text[start + 2 : end]
         if _ELLIPSIS.fullmatch(content):
             return None
-        if what == "$$" and (_reads_as_words(content) or self._is_money(start + 2, end, end + 2)):
+        if what == "$$" and (reads_as_words(content) or self._is_money(start + 2, end, end + 2)):
             return None
         return end + 2
 
@@ -334,8 +245,8 @@ class _Scan:
                 return None
             if (
                 self._is_money(start + 1, end, end + 1)
-                or _ends_like_a_variable(content, text[end + 1 : end + 2])
-                or ("\\" not in content and (_is_unbalanced(content) or _has_bold(content)))
+                or ends_like_a_variable(content, text[end + 1 : end + 2])
+                or ("\\" not in content and (is_unbalanced(content) or has_bold(content)))
             ):
                 return None
             return later
@@ -347,12 +258,12 @@ class _Scan:
         content = text[start:end]
         if text[after : after + 1].isdigit() and (after == end + 1 or content[0].isdigit()):
             return not _COMMAND.fullmatch(content)  # `$\sim$5` is said of a number
-        if _reads_as_amount(content):
+        if reads_as_amount(content):
             return True
         before = text[max(start - 3, 0) : start - 1]
         if _AMOUNT_BEFORE.search(before) and _AMOUNT_BEFORE.search(content):
             return not _TEX.search(content)
-        return "|" in content and _covers_cells(content) and self._is_in_row(start, end)
+        return "|" in content and covers_cells(content) and self._is_in_row(start, end)
 
     def _is_in_row(self, start: int, end: int) -> bool:
         """Whether the line has bars outside of this part of it: it may be a row of a table."""
@@ -376,82 +287,5 @@ def _environment_ends(marks: Iterable[re.Match[str]]) -> dict[int, int]:
     return ends
 
 
-def _reads_as_amount(content: str) -> bool:
-    return (
-        content[0].isdigit()
-        and " " in content
-        and _PROSE.search(content) is not None
-        and not _TEX_SIGN.search(content)
-    )
-
-
-def _ends_like_a_variable(content: str, following: str) -> bool:
-    """`$HOME/bin:$PATH`, `$A$B`, but not the `$n$th`."""
-    if _TEX_CODE.search(content):
-        return False
-    if following in ("(", "{"):
-        return content[-1] in ":/@"
-    return _NAME_START.match(following) is not None and (
-        not _ENDS_BEFORE_NAME.search(content) or _PROSE.search(content) is not None
-    )
-
-
-def _is_unbalanced(content: str) -> bool:
-    """Whether a bracket is open at the end, or closed before; `[0, 1)` and `]0, 1[` are not."""
-    depth = lowest = 0
-    for bracket in re.findall(r"[()\[\]]", content):
-        depth += 1 if bracket in "([" else -1
-        lowest = min(lowest, depth)
-    return depth != 0 or (lowest < 0 and content[0] != "]")
-
-
-def _has_bold(content: str) -> bool:
-    return "**" in content and "^" not in content
-
-
-def _covers_cells(content: str) -> bool:
-    """Whether bars in a content divide cells of a table, and are no sign of the mathematics."""
-    if _AMOUNTS.fullmatch(content):
-        return True
-    if " | " not in content or re.search(r"[\\^{]", content):
-        return False
-    return not _is_unbalanced(content.split(" | ", 1)[0])
-
-
-def _reads_as_words(content: str) -> bool:
-    return (
-        "\n" not in content
-        and _PROSE_WORDS.search(content) is not None
-        and not _TEX_SIGN.search(content)
-    )
-
-
-@functools.cache
-def _blocks() -> MarkdownIt:
-    """Finds blocks only."""
-    parser = MarkdownIt("commonmark", {"html": False, "maxNesting": MAX_NESTING})
-    parser.enable(["table"])
-    parser.use(footnote_plugin)
-    parser.core.ruler.enableOnly(["normalize", "block"])
-    return parser
-
-
 def line_starts(text: str) -> list[int]:
     return [0, *(match.end() for match in re.finditer("\n", text))]
-
-
-def typeset(piece: str) -> str:
-    """A piece as HTML: for the typesetter, or as text if it reaches out of itself."""
-    if _REACHES_OUT.search(piece):
-        return escaped(piece)
-    return f"<span>{html.escape(piece)}</span>"
-
-
-def escaped(content: str) -> str:
-    """Escaped text that the typesetter takes for nothing but text."""
-    shown = html.escape(content)
-    if "\\" in shown:
-        shown = shown.replace("\\", "<span>\\</span>")
-    if "$" in shown:
-        shown = shown.replace("$", "<span>$</span>")
-    return shown

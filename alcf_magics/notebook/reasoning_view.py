@@ -96,7 +96,7 @@ def fold_html(text: str) -> str:
 
 
 def _reasoning_html(text: str) -> str:
-    from ..markdown.mathematics import escaped
+    from ..markdown.safe_html import escaped
 
     # Mathematics in it is not for the typesetter: that comes with the whole.
     return f'<div dir="auto" style="white-space:pre-wrap">{escaped(text)}</div>'

@@ -105,8 +105,9 @@ def _is_deep(value: Any) -> bool:
 def _code(text: str, parsed: tuple[CodeBlock, ...]) -> str:
     if not parsed:
         return f"<p>(the answer holds no code block)</p>\n{_markdown(text, None)}"
-    from ..markdown.highlighting import code_block, with_style
+    from ..markdown.highlighting import with_style
     from ..markdown.parsing import normalise
+    from ..markdown.safe_html import code_block
 
     return with_style(
         "".join(code_block(normalise(block.code), block.language) for block in parsed)

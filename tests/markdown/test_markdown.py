@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from alcf_magics.markdown.highlighting import LANGUAGES, MAX_HIGHLIGHTED, highlighted, style_sheet
-from alcf_magics.markdown.mathematics import MAX_MATHEMATICS, mask
+from alcf_magics.markdown.masking import mask
+from alcf_magics.markdown.mathematics import MAX_MATHEMATICS
 from alcf_magics.markdown.parsing import to_html
 
 # What may occur at all: tags, and their attributes with the form of the values.
