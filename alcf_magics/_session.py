@@ -10,7 +10,6 @@ httpx.Client(auth=session.auth)            # your own client, with the same logi
 from __future__ import annotations
 
 import atexit
-import contextlib
 import os
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import replace

@@ -122,7 +122,12 @@ class GatewayUnreachable(AlcfError):
 
 
 class StreamBroken(AlcfError):
-    """A stream of status 200 that did not end well. `completion` holds what came before."""
+    """A stream of status 200 that did not end well. `completion` holds what came before.
+
+    `reason_hidden` says that the model server failed, and its reason was kept back on the way.
+    """
+
+    reason_hidden: bool = False
 
 
 class AnswerInvalid(AlcfError):

@@ -123,6 +123,7 @@ class Runtime:
 
     def start(self, function: Callable[[], T]) -> Future[T]:
         """Run a blocking function on a worker thread, without waiting for it."""
+
         async def work() -> T:
             return await anyio.to_thread.run_sync(function, abandon_on_cancel=True)
 

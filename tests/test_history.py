@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from pathlib import Path
 
 import pytest
 
 import alcf_magics
 from alcf_magics.errors import AlcfError, StreamBroken
+from alcf_magics.gateway.chunks import Usage
+from alcf_magics.history import COLUMNS, History
 from alcf_magics.sandbox import Sandbox
+from support.completions import completion
 from support.logins import logged_in
 
 
@@ -44,7 +48,7 @@ def test_the_history_counts_replays_and_shows(sandbox: Sandbox) -> None:
     assert again.text == first.text
     bodies = [r.body for r in sandbox.requests if r.path.endswith("/chat/completions")]
     assert bodies[0] == bodies[2]
-    assert [entry.record.model for entry in session.history] == [
+    assert [completion.record.model for completion in session.history] == [
         "gpt-oss-120b",
         "meta-llama/Meta-Llama-3.1-8B-Instruct",
         "gpt-oss-120b",
@@ -53,6 +57,8 @@ def test_the_history_counts_replays_and_shows(sandbox: Sandbox) -> None:
     total = session.history.totals()["gpt-oss-120b"]
     assert total.completion_tokens == 2 * first.usage.completion_tokens
     assert len(repr(session.history).splitlines()) == 4
+    assert session.history[-1] is again
+    assert [c.text for c in session.history[:1]] == [first.text]
     assert next(iter(session.history.to_pandas()["model"])) == "gpt-oss-120b"
     with pytest.raises(AlcfError, match="no prompt number 99: there are 3"):
         session.history.replay(99)
@@ -65,7 +71,7 @@ def test_a_broken_answer_is_in_the_history_too(sandbox: Sandbox) -> None:
     sandbox.scenario = "cut_mid_stream"
     with pytest.raises(StreamBroken) as caught:
         session.ask("hello")
-    assert caught.value.completion is session.history[0].completion
+    assert caught.value.completion is session.history[0]
     assert session.history[0].record.finish_reason is None
     assert "early" in repr(session.history)
     session.close()
@@ -87,3 +93,30 @@ def test_nothing_is_written_until_it_is_asked_for(sandbox: Sandbox, home: Path) 
     assert lines[2]["messages"] == [{"role": "user", "content": "a secret question"}]
     assert "sandbox" in lines[2]["text"]
     session.close()
+
+
+def test_the_table_shows_what_one_looks_for(sandbox: Sandbox) -> None:
+    """Index to type, moment with its zone, model, beginnings, tokens, seconds and end."""
+    session = logged_in(sandbox)
+    asked = session.ask("Why is the sky blue,\nand the sea? " * 5, model="gpt-oss-120b")
+    [row] = session.history.rows()
+    shown = dict(zip(COLUMNS, row, strict=True))
+    assert (shown["no"], shown["model"], shown["ended"]) == (0, "gpt-oss-120b", "stop")
+    assert str(shown["when"]).endswith(time.strftime("%Z"))
+    assert shown["prompt"] == "Why is the sky blue, and the…"
+    assert asked.text.startswith(str(shown["answer"]).removesuffix("…"))
+    assert shown["seconds"] == asked.seconds
+    page = session.history._repr_html_()
+    assert "gpt-oss-120b: " in page
+    assert "Why is the sky blue" in page
+    session.close()
+
+
+def test_an_unusual_number_of_tokens_is_no_trouble() -> None:
+    """Counts that a server does not give leave gaps, and totals of what is known."""
+    history = History(lambda completion: completion)
+    for usage in (None, Usage(1, None, None), Usage(2, 5, 7)):
+        history.add(completion("x", usage=usage))
+    assert history.totals() == {"org/Name": Usage(3, 5, 7)}
+    assert "None" not in repr(history) + history._repr_html_()
+    assert repr(History(lambda c: c)) == "(no prompts yet)"

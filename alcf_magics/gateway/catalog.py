@@ -1,115 +1,32 @@
-"""What runs where: clusters, models and their states, and the model that a typed name means.
-
-Pure: the bodies of `/status`, `/list-endpoints`, `/{cluster}/jobs` and `/{cluster}/models` go in.
-No cluster or framework name stands here; routing is what the gateway lists.
-"""
+"""What runs where, and the model that a typed name means. Pure."""
 
 from __future__ import annotations
 
 import difflib
-import functools
+import html
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from enum import IntEnum
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
-from importlib import resources
 from typing import Any
-from urllib.parse import urlsplit
 
-from ..errors import GatewayError, ModelNotFound, ModelNotReady
-from ..showing.tables import text_table
+from ..errors import ModelNotFound, ModelNotReady
+from ..showing.display import CODE, line_html
+from ..showing.tables import html_table, shown, text_table
+from .families import bare, same_model
+from .models import Model, Status
 
-CHAT_ROUTE = "/v1/chat/completions"
-
-
-class Status(IntEnum):
-    """The state of a model on a cluster, best first."""
-
-    LIVE = 0
-    STARTING = 1
-    QUEUED = 2
-    UNKNOWN = 3
-    OFFLINE = 4
-    MAINTENANCE = 5
-
-    def __str__(self) -> str:
-        return self.name.lower()
+COLUMNS = ("model", "cluster", "status", "capabilities", "context window")
 
 
-#: What a job says of itself goes before the list it stands in.
-_BY_WORD = {
-    "running": Status.LIVE,
-    "live": Status.LIVE,
-    "starting": Status.STARTING,
-    "queued": Status.QUEUED,
-    "stopped": Status.OFFLINE,
-    "disconnected": Status.OFFLINE,
-    "other": Status.OFFLINE,
+_DOTS = {
+    Status.LIVE: "#2e9e4f",
+    Status.STARTING: "#c98a00",
+    Status.QUEUED: "#c98a00",
+    Status.UNKNOWN: "#808080",
+    Status.OFFLINE: "#808080",
+    Status.MAINTENANCE: "#c0392b",
 }
-_BY_LIST = {
-    "running": Status.LIVE,
-    "queued": Status.QUEUED,
-    "others": Status.OFFLINE,
-    "stopped": Status.OFFLINE,
-}
-
-#: How a capability is called in `/{cluster}/models`, and the field it sets.
-_FLAGS = ("chat", "tools", "vision", "embeddings")
-
-
-@dataclass(frozen=True)
-class Capabilities:
-    """What a model can do. `reasoning_levels` are what `--effort` may ask for.
-
-    `context_window` and `max_output` are in tokens, None where not known.
-    """
-
-    chat: bool = True
-    tools: bool = False
-    vision: bool = False
-    embeddings: bool = False
-    reasoning: bool = False
-    reasoning_levels: tuple[str, ...] = ()
-    context_window: int | None = None
-    max_output: int | None = None
-
-    @property
-    def words(self) -> tuple[str, ...]:
-        """The capabilities as a reader sees them."""
-        return tuple(
-            name
-            for name in ("chat", "tools", "vision", "reasoning", "embeddings")
-            if getattr(self, name)
-        )
-
-
-@dataclass(frozen=True)
-class Model:
-    """One model at one place. `name` is the wire name, as the catalog spells it.
-
-    `base_url` is the OpenAI-compatible base on the gateway's host. `estimated_start` is the
-    scheduler's own text. `accepts_chat_template_kwargs` is a property of the server there.
-    """
-
-    name: str
-    cluster: str
-    framework: str
-    base_url: str
-    status: Status = Status.UNKNOWN
-    estimated_start: str = ""
-    capabilities: Capabilities = field(default_factory=Capabilities)
-    description: str = ""
-    accepts_chat_template_kwargs: bool = False
-
-    @property
-    def live(self) -> bool:
-        return self.status is Status.LIVE
-
-    @property
-    def place(self) -> str:
-        """How to name exactly this one: `cluster:model`."""
-        return f"{self.cluster}:{self.name}"
 
 
 @dataclass(frozen=True)
@@ -135,6 +52,21 @@ class Catalog:
     def __repr__(self) -> str:
         return table_text(self)
 
+    def _repr_html_(self) -> str:
+        """The table of models, and what could not be read."""
+        rows = [row_of(model) for model in self]
+        decorated = []
+        for model, row in zip(self, rows, strict=True):
+            name, cluster, status, words, window = (html.escape(shown(cell)) for cell in row)
+            dot = f'<span aria-hidden="true" style="color:{_DOTS[model.status]}">●</span> '
+            decorated.append(
+                [f'<span style="{CODE}">{name}</span>', cluster, dot + status, words, window]
+            )
+        notes = "".join(line_html(note) for note in self.notes)
+        if not rows:
+            notes = line_html("no model matches; all of them: %alcf_models") + notes
+        return html_table(COLUMNS, rows, decorated, unbroken=(0, 1)) + notes
+
     def select(self, pattern: str = "", cluster: str = "", live: bool = False) -> Catalog:
         """The part whose names contain `pattern` (or match it, with * and ?), on one cluster.
 
@@ -153,7 +85,7 @@ class Catalog:
                 and (
                     not wanted
                     or fnmatchcase(model.name.casefold(), glob)
-                    or fnmatchcase(_bare(model.name), glob)
+                    or fnmatchcase(bare(model.name), glob)
                 )
             ),
         )
@@ -188,7 +120,7 @@ class Catalog:
             models = tuple(model for model in models if model.cluster == cluster)
         if not name:
             return _default(models, cluster)
-        candidates = [model for model in models if _same_model(name, model.name)]
+        candidates = [model for model in models if same_model(name, model.name)]
         if not candidates:
             where = f" on {cluster}" if cluster else ""
             raise ModelNotFound(f"There is no model {name!r}{where}.", _nearest(name, models))
@@ -217,9 +149,6 @@ class Catalog:
         )
 
 
-COLUMNS = ("model", "cluster", "status", "capabilities", "context window")
-
-
 def row_of(model: Model) -> tuple[str, str, str, str, int | None]:
     """One row of the table; the context window in tokens, None where not known."""
     status = str(model.status)
@@ -243,179 +172,6 @@ def table_text(catalog: Catalog) -> str:
     return "\n".join([*lines, *catalog.notes])
 
 
-def cluster_names(list_endpoints: object) -> tuple[str, ...]:
-    """The clusters of a `/list-endpoints` body. Raises GatewayError when it is none."""
-    clusters = list_endpoints.get("clusters") if isinstance(list_endpoints, Mapping) else None
-    if not isinstance(clusters, Mapping):
-        raise GatewayError(
-            "The gateway's list of endpoints could not be understood.",
-            "Check the gateway's address: %config AlcfMagics.gateway_url",
-        )
-    return tuple(clusters)
-
-
-def build_catalog(
-    gateway_url: str,
-    list_endpoints: Mapping[str, Any],
-    status: Mapping[str, Any] | None,
-    jobs: Mapping[str, Mapping[str, Any] | None],
-    descriptions: Mapping[str, Sequence[Any] | None],
-    notes: Sequence[str] = (),
-) -> Catalog:
-    """Put the gateway's answers together; None stands for one that could not be read."""
-    models: list[Model] = []
-    clusters = cluster_names(list_endpoints)
-    notes = list(notes)
-    for cluster in clusters:
-        entry = list_endpoints["clusters"][cluster]
-        frameworks = entry.get("frameworks") if isinstance(entry, Mapping) else None
-        if not isinstance(frameworks, Mapping):
-            notes.append(f"{cluster}: the gateway's entry could not be understood")
-            continue
-        states = _states(jobs.get(cluster))
-        down = (status or {}).get(cluster) is False or (
-            status is None and _all_put_down(jobs.get(cluster))
-        )
-        described = _descriptions(descriptions.get(cluster))
-        base = join_base(gateway_url, str(entry.get("base_url") or cluster))
-        for framework, offer in frameworks.items():
-            names, serves_chat = _offered(offer)
-            for name in names:
-                state, start = (states or {}).get(name.casefold(), (Status.OFFLINE, ""))
-                if down:
-                    state, start = Status.MAINTENANCE, ""
-                elif states is None:
-                    state = Status.UNKNOWN
-                said = described.get(name.casefold(), {})
-                capabilities = _overridden(capabilities_of(name), said)
-                models.append(
-                    Model(
-                        name=name,
-                        cluster=cluster,
-                        framework=framework,
-                        base_url=f"{base}/{framework}/v1",
-                        status=state,
-                        estimated_start=start,
-                        capabilities=capabilities
-                        if serves_chat
-                        else replace(capabilities, chat=False),
-                        description=str(said.get("description") or ""),
-                        accepts_chat_template_kwargs=_takes_kwargs(cluster, framework),
-                    )
-                )
-    return Catalog(tuple(models), clusters, tuple(notes))
-
-
-def _offered(offer: object) -> tuple[list[str], bool]:
-    """The models that a framework offers, and whether it serves chats."""
-    if not isinstance(offer, Mapping):
-        return [], False
-    names, routes = offer.get("models"), offer.get("endpoints")
-    return (
-        [name for name in names if isinstance(name, str)] if isinstance(names, list) else [],
-        CHAT_ROUTE in routes if isinstance(routes, list) and routes else True,
-    )
-
-
-def join_base(gateway_url: str, base_url: str) -> str:
-    """A cluster's address on the gateway's host, from the `base_url` that the gateway lists.
-
-    It is a path from the host's root, used as it is. Where the gateway is reached through a
-    prefix that it does not know of itself, the two overlap, and the prefix stays in front.
-    """
-    parts = urlsplit(gateway_url)
-    origin, prefix = f"{parts.scheme}://{parts.netloc}", parts.path.rstrip("/")
-    try:
-        path = urlsplit(base_url).path.rstrip("/")
-    except ValueError:
-        path = ""
-    if not path.startswith("/"):
-        return f"{origin}{prefix}/{path}"
-    steps = prefix.split("/")
-    for start in range(1, len(steps)):
-        tail = "/" + "/".join(steps[start:])
-        if path == tail or path.startswith(tail + "/"):
-            return origin + prefix[: len(prefix) - len(tail)] + path
-    return origin + path
-
-
-def capabilities_of(name: str) -> Capabilities:
-    """What models.yaml says of a model's family; a chat model of unknown size otherwise."""
-    bare = _bare(name)
-    for family in _tables()["families"]:
-        if any(fnmatchcase(bare, pattern) for pattern in family["match"]):
-            return Capabilities(
-                chat=family.get("chat", True),
-                tools=family.get("tools", False),
-                vision=family.get("vision", False),
-                embeddings=family.get("embeddings", False),
-                reasoning="reasoning" in family,
-                reasoning_levels=tuple(family.get("reasoning") or ()),
-                context_window=family.get("context"),
-                max_output=family.get("output"),
-            )
-    return Capabilities()
-
-
-def _overridden(known: Capabilities, said: Mapping[str, Any]) -> Capabilities:
-    """The server's own list of capabilities is complete; what it leaves out is not there."""
-    words = said.get("capabilities")
-    if not isinstance(words, list) or not words:
-        return known
-    named = {str(word).casefold() for word in words}
-    reasons = "reasoning" in named
-    return replace(
-        known,
-        **{flag: flag in named for flag in _FLAGS},
-        reasoning=reasons,
-        reasoning_levels=known.reasoning_levels if reasons else (),
-    )
-
-
-def _states(jobs: Mapping[str, Any] | None) -> dict[str, tuple[Status, str]] | None:
-    """Best state and estimated start by model name; None when the jobs tell nothing.
-
-    Lists that are all empty are what a failed query of the scheduler looks like.
-    """
-    states: dict[str, tuple[Status, str]] = {}
-    for name, default in _BY_LIST.items():
-        for job in _list(jobs, name):
-            word = str(job.get("Model Status") or "").casefold()
-            state = (_BY_WORD.get(word, default), str(job.get("Estimated Start Time") or ""))
-            for model in str(job.get("Models") or "").split(","):
-                key = model.strip().casefold()
-                if key:
-                    states[key] = min(state, states.get(key, state))
-    return states or None
-
-
-def _all_put_down(jobs: Mapping[str, Any] | None) -> bool:
-    """Under maintenance every model stands under `stopped`, without a state of its own."""
-    stopped = _list(jobs, "stopped")
-    return (
-        bool(stopped)
-        and not any(_list(jobs, name) for name in ("running", "queued", "others"))
-        and not any(job.get("Model Status") for job in stopped)
-    )
-
-
-def _list(jobs: Mapping[str, Any] | None, name: str) -> list[Mapping[str, Any]]:
-    entries = jobs.get(name) if isinstance(jobs, Mapping) else None
-    return (
-        [entry for entry in entries if isinstance(entry, Mapping)]
-        if isinstance(entries, list)
-        else []
-    )
-
-
-def _descriptions(entries: Sequence[Any] | None) -> dict[str, Mapping[str, Any]]:
-    return {
-        entry["id"].casefold(): entry
-        for entry in entries or ()
-        if isinstance(entry, Mapping) and isinstance(entry.get("id"), str)
-    }
-
-
 def _default(models: Sequence[Model], cluster: str) -> Model:
     for model in models:
         if model.live and model.capabilities.chat:
@@ -427,61 +183,16 @@ def _default(models: Sequence[Model], cluster: str) -> Model:
 
 
 def _nearest(name: str, models: Sequence[Model]) -> str:
-    wanted = _bare(name)
+    wanted = bare(name)
 
     def distance(known: str) -> tuple[bool, float]:
-        bare = _bare(known)
-        return wanted not in bare, -difflib.SequenceMatcher(None, wanted, bare).ratio()
+        short = bare(known)
+        return wanted not in short, -difflib.SequenceMatcher(None, wanted, short).ratio()
 
     names = dict.fromkeys(model.name for model in models)
     nearest = sorted(names, key=distance)[:3]
     return f"Nearest: {', '.join(nearest) or 'none'}. All of them: %alcf_models"
 
 
-def _bare(name: str) -> str:
-    """A name without its organisation, in lower case."""
-    return name.rpartition("/")[2].casefold()
-
-
 def _escaped(text: str) -> str:
     return text.replace("[", "[[]")
-
-
-def _same_model(typed: str, known: str) -> bool:
-    """Whether two names mean one model: two organisations make two models, unless listed."""
-    typed, known = typed.casefold(), known.casefold()
-    if typed == known:
-        return True
-    names = _same_names()
-    if "/" in typed and "/" in known and typed.split("/")[0] != known.split("/")[0]:
-        return names.get(typed, typed) == names.get(known, known)
-    bare_typed, bare_known = _bare(typed), _bare(known)
-    return names.get(bare_typed, bare_typed) == names.get(bare_known, bare_known)
-
-
-@functools.cache
-def _same_names() -> dict[str, str]:
-    """Every listed name, whole and bare, to the one that stands for its group."""
-    return {
-        form: _bare(group[0])
-        for group in _tables()["same"]
-        for name in group
-        for form in (name.casefold(), _bare(name))
-    }
-
-
-def _takes_kwargs(cluster: str, framework: str) -> bool:
-    place = f"{cluster}/{framework}"
-    for endpoint in _tables()["endpoints"]:
-        if fnmatchcase(place, endpoint["match"]):
-            return bool(endpoint.get("chat_template_kwargs", False))
-    return False
-
-
-@functools.cache
-def _tables() -> dict[str, Any]:
-    import yaml
-
-    text = resources.files(__package__).joinpath("models.yaml").read_text(encoding="utf-8")
-    tables: dict[str, Any] = yaml.safe_load(text)
-    return tables

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import RequestRefused
-from ..text import clean
 from .parameters import on_the_wire
 
 #: What a message may be of.

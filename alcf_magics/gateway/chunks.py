@@ -6,7 +6,7 @@ as much.
 
 from __future__ import annotations
 
-import json
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -75,27 +75,33 @@ class Chunk:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Chunk:
         """Read a `chat.completion.chunk` or a `chat.completion`; unknown fields are ignored."""
-        choices = value.get("choices")
-        if type(choices) is not list:
-            choices = []
-        usage = value.get("usage")
+        choices, usage = value.get("choices"), value.get("usage")
+        if type(choices) is list and len(choices) == 1 and type(choices[0]) is dict:
+            deltas: tuple[Delta, ...] = (_delta(choices[0], 0),)
+        else:
+            deltas = _deltas(choices)
         return cls(
-            line(value.get("id")),
-            line(value.get("model")),
-            tuple(
-                [_delta(choices[i], i) for i in range(len(choices)) if type(choices[i]) is dict]
-            ),
+            _name(value.get("id")),
+            _name(value.get("model")),
+            deltas,
             None if usage is None else Usage.from_json(usage),
         )
 
 
-def parse_event(data: str) -> dict[str, Any] | None:
-    """The JSON object of one event; None for anything else (`[DONE]`, noise)."""
-    try:
-        value = json.loads(data)
-    except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None
+#: The same few names stand in every chunk of an answer.
+_line = functools.lru_cache(maxsize=64)(line)
+
+
+def _name(value: object) -> str:
+    return _line(value) if type(value) is str else ""
+
+
+def _deltas(choices: object) -> tuple[Delta, ...]:
+    return tuple(
+        _delta(choice, position)
+        for position, choice in enumerate(choices if isinstance(choices, list) else [])
+        if isinstance(choice, dict)
+    )
 
 
 def _delta(choice: dict[str, Any], position: int) -> Delta:
@@ -108,17 +114,20 @@ def _delta(choice: dict[str, Any], position: int) -> Delta:
     content = part.get("content")
     if type(content) is not str:
         content = _text_of(content)
-    if refusal := part.get("refusal"):
-        content += _text(refusal)
-    index, reason, calls = choice.get("index"), choice.get("finish_reason"), part.get("tool_calls")
-    return Delta(
+    index, reason = choice.get("index"), choice.get("finish_reason")
+    delta = Delta(
         index if type(index) is int else position,
         content,
-        _text(part.get("reasoning_content")) or _text(part.get("reasoning")),
+        "",
         None if reason is None else _finish_reason(reason),
-        () if not calls else _calls(calls),
+        (),
         whole,
     )
+    if len(part) > 1 or not content:  # most hold nothing but content
+        delta.content += _text(part.get("refusal"))
+        delta.reasoning = _text(part.get("reasoning_content")) or _text(part.get("reasoning"))
+        delta.tool_calls = _calls(part.get("tool_calls"))
+    return delta
 
 
 def _finish_reason(value: object) -> str | None:

@@ -76,14 +76,16 @@ class Gateway:
         answer = await self.get("whoami", told=told)
         return answer if isinstance(answer, Mapping) else {}
 
-    async def get(
-        self, path: str, timeout: float = CATALOG_TIMEOUT, *, told: Told = SILENT
-    ) -> Any:
+    async def get(self, path: str, timeout: float = CATALOG_TIMEOUT, *, told: Told = SILENT) -> Any:
         """The JSON value at a path of the gateway. `timeout` is in seconds without a byte."""
         return await self._json("GET", path, timeout=timeout, told=told)
 
     async def post(
-        self, path: str, body: Mapping[str, Any], timeout: float = READ_TIMEOUT, *,
+        self,
+        path: str,
+        body: Mapping[str, Any],
+        timeout: float = READ_TIMEOUT,
+        *,
         told: Told = SILENT,
     ) -> Any:
         """What the gateway answers to a JSON body that is no chat: embeddings, batches."""
@@ -182,9 +184,7 @@ class Gateway:
     async def _refusal(self, response: httpx.Response, asked: str) -> AlcfError:
         body = b"" if _is_encoded(response) else (await _body(response, MAX_ERROR))[:MAX_ERROR]
         bearer = response.request.extensions.get("alcf_bearer", "your login")
-        error = error_for(
-            response.status_code, response.headers, body, asked=asked, bearer=bearer
-        )
+        error = error_for(response.status_code, response.headers, body, asked=asked, bearer=bearer)
         return self._without_bearer(error, response)
 
     def _without_bearer(self, error: AlcfError, response: httpx.Response) -> AlcfError:
@@ -249,8 +249,11 @@ def _check_encoding(response: httpx.Response) -> None:
     """What was not asked for is not decompressed: a small body may become a large one."""
     if _is_encoded(response):
         encoding = line(response.headers["content-encoding"], 40)
-        raise GatewayError(f"The gateway answered in an encoding of its own ({encoding}).",
-                           CHECK_NETWORK, status=response.status_code)
+        raise GatewayError(
+            f"The gateway answered in an encoding of its own ({encoding}).",
+            CHECK_NETWORK,
+            status=response.status_code,
+        )
 
 
 def _parsed(content: bytes, response: httpx.Response, path: str) -> Any:

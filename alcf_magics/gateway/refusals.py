@@ -99,7 +99,11 @@ def error_for(
 
 
 def error_in_event(
-    event: Mapping[str, Any], *, began: bool, asked: str = "the model"
+    event: Mapping[str, Any],
+    *,
+    name: str = "message",
+    began: bool,
+    asked: str = "the model",
 ) -> AlcfError | None:
     """The error that an event of a 200 stream is, or None for a chunk of an answer.
 
@@ -267,10 +271,12 @@ def _before_text(reason: Reason, asked: str) -> AlcfError:
     if _OVERFLOW.search(said) or (status is not None and 400 <= status < 500 and status != 404):
         return _refused(said, asked)
     if "during processing" in said:
-        return StreamBroken(
+        hidden = StreamBroken(
             "The model server gave no reason; most often the prompt is longer than its window.",
             SHORTEN,
         )
+        hidden.reason_hidden = True
+        return hidden
     if "connection attempts failed" in said or "Timeout" in said:
         return GatewayUnreachable(f"The gateway cannot reach the model server: {said}", RUN_AGAIN)
     return _broken(reason)

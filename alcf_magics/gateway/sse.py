@@ -7,21 +7,18 @@ comment is ignored; an event without a closing blank line is not given out befor
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 #: Bytes in one line, or in the data of one event. A chunk is some hundred bytes; with log
 #: probabilities some ten thousand. More than this is not a stream of chunks.
 MAX_LINE = 4 * 1024 * 1024
 
-_LINE_END = re.compile(rb"\r\n|\r|\n")
-
 
 class LineTooLong(ValueError):
     """A line, or the data of one event, went over the limit."""
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Event:
     """One event; `data` without its final line end. `retry` is in milliseconds."""
 
@@ -43,35 +40,32 @@ class Decoder:
         self._pending = 0  # its length
         self._after_cr = False
         self._at_start = True
-        self._data: list[str] = []
+        self._data: list[bytes] = []
         self._data_size = 0
         self._event = ""
         self._id = ""
         self._retry: int | None = None
 
     def feed(self, data: bytes) -> list[Event]:
-        events: list[Event] = []
-        position = 0
         if self._after_cr and data:
             # The CR has already ended its line; this LF belongs to it.
-            position = 1 if data[:1] == b"\n" else 0
+            data = data.removeprefix(b"\n")
             self._after_cr = False
-        for match in _LINE_END.finditer(data, position):
-            line = b"".join([*self._pieces, data[position : match.start()]])
-            self._pieces.clear()
-            self._pending = 0
-            position = match.end()
-            self._check(len(line))
-            event = self._line(line)
-            if event is not None:
-                events.append(event)
-        if position < len(data):
-            rest = data[position:]
+        if b"\r" in data:
+            self._after_cr = data.endswith(b"\r")
+            data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        *lines, rest = data.split(b"\n")
+        events: list[Event] = []
+        if lines:
+            if self._pieces:
+                lines[0] = b"".join([*self._pieces, lines[0]])
+                self._pieces.clear()
+                self._pending = 0
+            self._read(lines, events)
+        if rest:
             self._pieces.append(rest)
             self._pending += len(rest)
             self._check(self._pending)
-        elif data.endswith(b"\r"):
-            self._after_cr = True
         return events
 
     def end(self) -> list[Event]:
@@ -80,37 +74,52 @@ class Decoder:
         The specification drops it. But a server that forgets the last blank line has said all
         the same what it had to say, and `[DONE]` is the most frequent last word.
         """
+        events: list[Event] = []
         lines = [b"".join(self._pieces), b""]
         self._pieces.clear()
         self._pending = 0
-        return [event for line in lines if (event := self._line(line)) is not None]
+        self._read(lines, events)
+        return events
 
-    def _line(self, line: bytes) -> Event | None:
+    def _read(self, lines: list[bytes], events: list[Event]) -> None:
+        """Take whole lines in; `events` gets what they complete."""
         if self._at_start:
             self._at_start = False
-            line = line.removeprefix(b"\xef\xbb\xbf")
-        if not line:
-            return self._dispatch()
-        name, _, value = line.decode("utf-8", "replace").partition(":")
-        value = value.removeprefix(" ")
-        if name == "data":
-            self._data_size += len(value)
-            self._check(self._data_size)
-            self._data.append(value)
-        elif name == "event":
+            lines[0] = lines[0].removeprefix(b"\xef\xbb\xbf")
+        for line in lines:
+            if not line:
+                if self._data:
+                    events.append(self._dispatched())
+                self._event, self._data_size = "", 0
+            elif line.startswith(b"data:"):
+                self._add(line[6:] if line[5:6] == b" " else line[5:])
+            elif line == b"data":
+                self._add(b"")
+            else:
+                self._check(len(line))
+                self._field(line)
+
+    def _add(self, value: bytes) -> None:
+        # An empty line of data costs, too: there may be no end of them.
+        self._data_size += len(value) + 1
+        self._check(self._data_size)
+        self._data.append(value)
+
+    def _dispatched(self) -> Event:
+        data = b"\n".join(self._data).decode("utf-8", "replace")
+        self._data.clear()
+        return Event(data, self._event or "message", self._id, self._retry)
+
+    def _field(self, line: bytes) -> None:
+        """Any field but data."""
+        name, _, text = line.decode("utf-8", "replace").partition(":")
+        value = text.removeprefix(" ")
+        if name == "event":
             self._event = value
         elif name == "id" and "\0" not in value:
             self._id = value
         elif name == "retry" and value.isascii() and value.isdigit():
             self._retry = int(value)
-        return None
-
-    def _dispatch(self) -> Event | None:
-        data, event = self._data, self._event
-        self._data, self._data_size, self._event = [], 0, ""
-        if not data:
-            return None
-        return Event("\n".join(data), event or "message", self._id, self._retry)
 
     def _check(self, size: int) -> None:
         if size > self._max_line:

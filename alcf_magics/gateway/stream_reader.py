@@ -30,6 +30,15 @@ MAX_WHOLE = 64 * 1024 * 1024
 _DECODE = json.JSONDecoder().raw_decode
 
 
+def _only(data: str) -> list[dict[str, Any]] | None:
+    """The object that an event is, as nearly all are; None for anything else."""
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+    return [value] if type(value) is dict else None
+
+
 class StreamReader:
     """Reads one answer. After each read: the chunks, then perhaps `failure`, or `done`.
 
@@ -106,7 +115,7 @@ class StreamReader:
             if event.data == "[DONE]":
                 self.done = True
                 break
-            for value in self._objects(event):
+            for value in _only(event.data) or self._objects(event):
                 if self._is_chunk(value, event.event):
                     chunk = Chunk.from_json(value)
                     self._see(chunk)

@@ -11,6 +11,7 @@ from ..gateway.parameters import PARAMETERS, Parameter
 from ..showing.formats import FORMATS
 from .arguments import Parser
 
+
 def login_parser() -> Parser:
     parser = Parser("alcf_login", "Log in to the ALCF inference service with Globus.", "[CODE]", 15)
     parser.option("--prompt", action="store_true", help="ask for the code in the cell, and wait")

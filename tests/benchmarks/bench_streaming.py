@@ -42,18 +42,19 @@ DRAWS = ("display_data", "update_display_data", "execute_result")
 DRAIN = """\
 def drain(prompt):
     import alcf_magics
-    from alcf_magics.gateway.completions import ChatRequest, Message
+    from alcf_magics.gateway.chat import ChatRequest, Message
     session = alcf_magics.session()
     model = session.resolve()
     request = ChatRequest(model=model.name, messages=(Message("user", prompt),))
-    gateway = session.gateway
+    gateway = session._connection.gateway
     async def read():
         count = 0
-        async for chunk in gateway.stream(model, request):
-            count += sum(len(delta.content) for delta in chunk.deltas)
+        async for chunks in gateway.stream(model, request):
+            for chunk in chunks:
+                count += sum(len(delta.content) for delta in chunk.deltas)
         return count
     begun = time.process_time()
-    count = session.runtime.run(read)
+    count = session._connection.runtime.run(read)
     return count, time.process_time() - begun
 """
 PROFILE = """\

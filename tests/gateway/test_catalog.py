@@ -7,7 +7,10 @@ from typing import Any
 import pytest
 
 from alcf_magics.errors import GatewayError, ModelNotFound, ModelNotReady
-from alcf_magics.gateway.catalog import Catalog, Status, build_catalog, capabilities_of, join_base
+from alcf_magics.gateway.catalog import Catalog
+from alcf_magics.gateway.families import capabilities_of
+from alcf_magics.gateway.listings import build_catalog, join_base
+from alcf_magics.gateway.models import Status
 
 GATEWAY = "https://gateway.example/resource_server"
 

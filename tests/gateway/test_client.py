@@ -14,9 +14,12 @@ import respx
 
 from alcf_magics._session import Session
 from alcf_magics.errors import AccessDenied, GatewayError, GatewayUnreachable, StreamBroken
-from alcf_magics.gateway.catalog import Catalog, Model, Status
-from alcf_magics.gateway.client import Gateway, RateLimit
-from alcf_magics.gateway.completions import ChatRequest, Message
+from alcf_magics.gateway.catalog import Catalog
+from alcf_magics.gateway.chat import ChatRequest, Message
+from alcf_magics.gateway.client import Gateway
+from alcf_magics.gateway.discovery import Discovery
+from alcf_magics.gateway.models import Model, Status
+from alcf_magics.gateway.rate_limit import RateLimit
 from alcf_magics.sandbox import Sandbox
 from support.proxies import noting_proxy
 from support.wire import load
@@ -40,8 +43,8 @@ def with_gateway(use: Callable[[Gateway], Any], url: str = GATEWAY) -> Any:
 
 
 async def text_of(gateway: Gateway, model: Model = MODEL, request: ChatRequest = REQUEST) -> str:
-    deltas = [d async for chunk in gateway.stream(model, request) for d in chunk.deltas]
-    return "".join(delta.content for delta in deltas)
+    chunks = [chunk async for chunks in gateway.stream(model, request) for chunk in chunks]
+    return "".join(delta.content for chunk in chunks for delta in chunk.deltas)
 
 
 def sse(*events: object) -> bytes:
@@ -66,7 +69,14 @@ def test_a_request_holds_what_was_set_and_nothing_else() -> None:
         "stream_options": {"include_usage": True},
     }
     full = ChatRequest(
-        "org/Name", REQUEST.messages, 0.0, 5, "low", True, {"enable_thinking": False}
+        "org/Name",
+        REQUEST.messages,
+        {
+            "temperature": 0.0,
+            "max_tokens": 5,
+            "reasoning_effort": "low",
+            "chat_template_kwargs": {"enable_thinking": False},
+        },
     )
     with_gateway(lambda gateway: text_of(gateway, request=full))
     sent = json.loads(route.calls[1].request.content)
@@ -81,7 +91,7 @@ def test_a_lenient_server_is_data_not_code() -> None:
         content=sse(chunk("ok", "stop")), content_type="text/event-stream"
     )
     lenient = Model(*(MODEL.name, "red", "fw", MODEL.base_url), accepts_chat_template_kwargs=True)
-    extra = ChatRequest("org/Name", REQUEST.messages, chat_template_kwargs={"a": 1})
+    extra = ChatRequest("org/Name", REQUEST.messages, {"chat_template_kwargs": {"a": 1}})
     with_gateway(lambda gateway: text_of(gateway, lenient, extra))
     assert json.loads(route.calls[0].request.content)["chat_template_kwargs"] == {"a": 1}
 
@@ -127,7 +137,7 @@ def test_html_instead_of_json_is_one_line() -> None:
     respx.get(f"{GATEWAY}/list-endpoints").respond(html="<html><title>Wifi</title></html>")
     respx.get(f"{GATEWAY}/status").respond(json={})
     with pytest.raises(GatewayError, match="not JSON"):
-        with_gateway(lambda gateway: gateway.catalog())
+        with_gateway(lambda gateway: Discovery(gateway).catalog())
 
 
 @respx.mock
@@ -140,7 +150,7 @@ def test_one_clusters_trouble_is_a_note() -> None:
     respx.get(f"{GATEWAY}/metis/jobs").respond(metis.status, content=metis.content)
     respx.get(f"{GATEWAY}/minerva/jobs").mock(side_effect=httpx.ConnectError("x"))
     respx.route().respond(404, html="<html></html>")
-    catalog: Catalog = with_gateway(lambda gateway: gateway.catalog())
+    catalog: Catalog = with_gateway(lambda gateway: Discovery(gateway).catalog())
     states = {
         cluster: {str(m.status) for m in catalog if m.cluster == cluster}
         for cluster in catalog.clusters
@@ -158,7 +168,9 @@ def test_one_clusters_trouble_is_a_note() -> None:
 def test_an_unreachable_gateway_is_one_line() -> None:
     """A refused connection names the host and the setting to look at."""
     with pytest.raises(GatewayUnreachable, match=r"127\.0\.0\.1:9 cannot be reached.*gateway_url"):
-        with_gateway(lambda gateway: gateway.catalog(), "http://127.0.0.1:9/resource_server")
+        with_gateway(
+            lambda gateway: Discovery(gateway).catalog(), "http://127.0.0.1:9/resource_server"
+        )
 
 
 def test_never_more_than_eight_requests_a_second(sandbox: Sandbox) -> None:
@@ -273,7 +285,7 @@ def test_a_deeply_nested_answer_is_an_error_of_ours() -> None:
         respx.get(f"{GATEWAY}/list-endpoints").respond(content=deep)
         respx.get(f"{GATEWAY}/status").respond(500, content=deep)
         with pytest.raises(GatewayError):
-            with_gateway(lambda gateway: gateway.catalog())
+            with_gateway(lambda gateway: Discovery(gateway).catalog())
 
 
 def test_an_interrupt_forgets_no_past_request() -> None:
@@ -312,7 +324,7 @@ def test_one_hanging_cluster_is_not_waited_for_long() -> None:
     )
     jobs = respx.get(f"{GATEWAY}/red/jobs").mock(side_effect=httpx.ReadTimeout("hangs"))
     described = respx.get(f"{GATEWAY}/red/models").respond(json=[])
-    catalog = with_gateway(lambda gateway: gateway.catalog())
+    catalog = with_gateway(lambda gateway: Discovery(gateway).catalog())
     assert [m.status for m in catalog] == [Status.UNKNOWN]
     assert "red: states not known" in catalog.notes[0]
 
@@ -332,7 +344,7 @@ def test_a_named_prompt_asks_for_no_descriptions() -> None:
     )
     respx.get(f"{GATEWAY}/red/jobs").respond(json={"running": [{"Models": "m"}]})
     described = respx.get(f"{GATEWAY}/red/models").respond(json=[])
-    catalog = with_gateway(lambda gateway: gateway.catalog(described=False))
+    catalog = with_gateway(lambda gateway: Discovery(gateway).catalog(described=False))
     assert [m.status for m in catalog] == [Status.LIVE]
     assert not described.called
 

@@ -11,9 +11,13 @@ import httpx
 import pytest
 
 from alcf_magics import errors
-from alcf_magics.gateway.catalog import Catalog, Model, Status, build_catalog
+from alcf_magics.gateway.accumulator import Accumulator
+from alcf_magics.gateway.catalog import Catalog
+from alcf_magics.gateway.chat import ChatRequest, Message
 from alcf_magics.gateway.client import Gateway
-from alcf_magics.gateway.completions import Accumulator, ChatRequest, Completion, Message
+from alcf_magics.gateway.completions import Completion
+from alcf_magics.gateway.listings import build_catalog
+from alcf_magics.gateway.models import Model, Status
 from support.wire import Recording, expected, load, names
 
 GATEWAY = "https://gateway.example/resource_server"
@@ -50,16 +54,23 @@ async def ask(recording: Recording, pieces: list[bytes]) -> Completion:
     gateway._client = httpx.AsyncClient(transport=httpx.MockTransport(answering(recording, pieces)))
     model = Model("some/model", "somewhere", "fw", f"{GATEWAY}/somewhere/fw/v1", Status.LIVE)
     request = ChatRequest(model.name, (Message("user", "hi"),))
-    answer = Accumulator(model.name, model.cluster, 0.0)
+    answer = Accumulator(model.name, 0.0)
+
+    def completion() -> Completion:
+        return Completion(
+            answer.choices, request, model, model=answer.model, id=answer.id, usage=answer.usage
+        )
+
     try:
-        async for chunk in gateway.stream(model, request):
-            answer.add(chunk, 1.0)
+        async for chunks in gateway.stream(model, request):
+            for chunk in chunks:
+                answer.add(chunk, 1.0)
     except errors.AlcfError as error:
-        error.completion = answer.completion()
+        error.completion = completion()
         raise
     finally:
         await gateway.aclose()
-    return answer.completion()
+    return completion()
 
 
 async def read(recording: Recording) -> object:
@@ -69,7 +80,7 @@ async def read(recording: Recording) -> object:
         transport=httpx.MockTransport(answering(recording, [recording.content]))
     )
     try:
-        return await gateway._get("something")
+        return await gateway.get("something")
     finally:
         await gateway.aclose()
 

@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 
-from alcf_magics.gateway.catalog import Model
-from alcf_magics.gateway.completions import Accumulator, Chunk, Delta
-from alcf_magics.notebook import live, pacing
+from alcf_magics.gateway.accumulator import Accumulator
+from alcf_magics.gateway.chunks import Chunk, Delta
+from alcf_magics.gateway.models import Model
+from alcf_magics.notebook import live, pacing, view
 from alcf_magics.notebook import reasoning_view as reasoning
-from alcf_magics.notebook.live import NotebookLive, TerminalLive
+from alcf_magics.notebook.live import NotebookLive
 from alcf_magics.notebook.pacing import Clocks, Pace
+from alcf_magics.notebook.terminal import TerminalLive
 from alcf_magics.showing.display import answer_html
 
 TICK = 0.05  # seconds between two looks, as the session looks
@@ -69,7 +71,7 @@ def time() -> Time:
 @pytest.fixture
 def screen(time: Time, monkeypatch: pytest.MonkeyPatch) -> Screen:
     screen = Screen(time)
-    monkeypatch.setattr(live, "Pace", lambda: Pace(time.clocks()))
+    monkeypatch.setattr(view, "Pace", lambda: Pace(time.clocks()))
     monkeypatch.setattr(live, "publish", screen.publish)
     monkeypatch.setattr(reasoning, "publish", screen.publish)
     return screen
@@ -91,7 +93,7 @@ def stream(
     Returns the moment at which it began.
     """
     time = screen.time
-    answer = Accumulator("model", "cluster", time.now)
+    answer = Accumulator("model", time.now)
     drawing = NotebookLive(Model("model", "cluster", "framework", "url"), alone=True)
     end = time.now + wait
     while time.now < end:
@@ -221,7 +223,7 @@ def test_a_terminal_says_once_what_it_waits_for(
 ) -> None:
     """After three seconds of silence there is one line; a quick answer has none."""
     time = screen.time
-    answer = Accumulator("model", "cluster", time.now)
+    answer = Accumulator("model", time.now)
     drawing = TerminalLive(Model("model", "cluster", "framework", "url"))
     drawing.draw(answer)
     assert capsys.readouterr().out == ""

@@ -1,0 +1,74 @@
+"""What is known of models and servers by name: the tables of models.yaml. Pure."""
+
+from __future__ import annotations
+
+import functools
+from fnmatch import fnmatchcase
+from importlib import resources
+from typing import Any
+
+from .models import Capabilities
+
+
+def capabilities_of(name: str) -> Capabilities:
+    """What models.yaml says of a model's family; a chat model of unknown size otherwise."""
+    short = bare(name)
+    for family in _tables()["families"]:
+        if any(fnmatchcase(short, pattern) for pattern in family["match"]):
+            return Capabilities(
+                chat=family.get("chat", True),
+                tools=family.get("tools", False),
+                vision=family.get("vision", False),
+                embeddings=family.get("embeddings", False),
+                reasoning="reasoning" in family,
+                reasoning_levels=tuple(family.get("reasoning") or ()),
+                context_window=family.get("context"),
+                max_output=family.get("output"),
+            )
+    return Capabilities()
+
+
+def same_model(typed: str, known: str) -> bool:
+    """Whether two names mean one model: two organisations make two models, unless listed."""
+    typed, known = typed.casefold(), known.casefold()
+    if typed == known:
+        return True
+    names = _same_names()
+    if "/" in typed and "/" in known and typed.split("/")[0] != known.split("/")[0]:
+        return names.get(typed, typed) == names.get(known, known)
+    bare_typed, bare_known = bare(typed), bare(known)
+    return names.get(bare_typed, bare_typed) == names.get(bare_known, bare_known)
+
+
+@functools.cache
+def _same_names() -> dict[str, str]:
+    """Every listed name, whole and bare, to the one that stands for its group."""
+    return {
+        form: bare(group[0])
+        for group in _tables()["same"]
+        for name in group
+        for form in (name.casefold(), bare(name))
+    }
+
+
+def refused_by(cluster: str, framework: str) -> frozenset[str]:
+    """The fields of a request that the server at a place does not take."""
+    place = f"{cluster}/{framework}"
+    for endpoint in _tables()["endpoints"]:
+        if fnmatchcase(place, endpoint["match"]):
+            return frozenset(endpoint.get("refuses", ()))
+    return frozenset()
+
+
+def bare(name: str) -> str:
+    """A name without its organisation, in lower case."""
+    return name.rpartition("/")[2].casefold()
+
+
+@functools.cache
+def _tables() -> dict[str, Any]:
+    import yaml
+
+    text = resources.files(__package__).joinpath("models.yaml").read_text(encoding="utf-8")
+    tables: dict[str, Any] = yaml.safe_load(text)
+    return tables

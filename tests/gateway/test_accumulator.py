@@ -1,0 +1,67 @@
+"""Chunks that add up to an answer."""
+
+from __future__ import annotations
+
+from alcf_magics.gateway.chunks import Chunk, Usage
+from support.completions import accumulated, chunk, content
+
+
+def test_text_usage_and_times_add_up() -> None:
+    """Content joins, usage comes in a chunk without choices, seconds count from sending."""
+    usage = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
+    answer = accumulated(
+        chunk(id="x", model="served", choices=[{"delta": {"role": "assistant", "content": None}}]),
+        content("a"),
+        content("b", finish="stop"),
+        chunk(choices=[], usage=usage),
+    )
+    [choice] = answer.choices
+    assert (choice.text, choice.finish_reason) == ("ab", "stop")
+    assert (answer.id, answer.model) == ("x", "served")
+    assert answer.usage == Usage(3, 2, 5)
+    assert (answer.first_token_seconds, answer.seconds) == (2.0, 4.0)
+
+
+def test_both_names_of_reasoning_are_read() -> None:
+    """Reasoning arrives as reasoning_content or as reasoning, also after content."""
+    [choice] = accumulated(
+        content("H"),
+        chunk(choices=[{"index": 0, "delta": {"reasoning_content": "a"}}]),
+        chunk(choices=[{"index": 0, "delta": {"reasoning": "b"}}]),
+    ).choices
+    assert (choice.text, choice.reasoning) == ("H", "ab")
+
+
+def test_tool_calls_arrive_in_pieces() -> None:
+    """A call's arguments are a text that grows, by index."""
+
+    def call(**piece: object) -> Chunk:
+        return chunk(choices=[{"index": 0, "delta": {"tool_calls": [{"index": 0, **piece}]}}])
+
+    [choice] = accumulated(
+        call(id="1", type="function", function={"name": "f", "arguments": '{"a"'}),
+        call(function={"arguments": ": 1}"}),
+        call(function="nonsense"),
+    ).choices
+    assert choice.tool_calls == (
+        {"id": "1", "type": "function", "function": {"name": "f", "arguments": '{"a": 1}'}},
+    )
+
+
+def test_a_whole_message_behind_its_pieces_says_nothing_new() -> None:
+    """Some servers end a stream with the whole answer once more: it is not doubled."""
+    whole = chunk(
+        choices=[{"index": 0, "message": {"content": "ab"}, "finish_reason": "stop"}],
+        usage={"prompt_tokens": 1, "completion_tokens": 2},
+    )
+    streamed = accumulated(content("a"), content("b"), whole)
+    assert streamed.choices == accumulated(whole).choices
+    assert streamed.choices[0].text == "ab"
+    assert streamed.usage == Usage(1, 2, 3)
+
+
+def test_choices_are_kept_apart() -> None:
+    """Pieces of several answers come mixed, each with its index."""
+    answer = accumulated(content("b", 1), content("a", 0), content("B", 1, "stop"), content("", 0))
+    assert [(c.index, c.text) for c in answer.choices] == [(0, "a"), (1, "bB")]
+    assert str(answer.content) == "a"
