@@ -169,16 +169,17 @@ class Session:
         **parameters: Any,
     ) -> AsyncIterator[str]:
         """The same as `stream`, for `async for`."""
+        from .gateway.accumulator import Follower
+
         exchange = await self._aexchange(
             prompt, model, cluster=cluster, system=system, **parameters
         )
-        seen = 0
+        text = Follower()
         async with exchange:
             async for answer in exchange:
-                if piece := answer.content.since(seen):
-                    seen += len(piece)
+                if piece := text.new(answer):
                     yield piece
-        if exchange.completion is not None and (rest := exchange.completion.text[seen:]):
+        if exchange.completion is not None and (rest := text.rest(exchange.completion.text)):
             yield rest
 
     def exchange(
@@ -234,13 +235,14 @@ class Session:
 
 
 def _pieces(exchange: Exchange) -> Iterator[str]:
-    seen = 0
+    from .gateway.accumulator import Follower
+
+    text = Follower()
     with exchange:
         for answer in exchange:
-            if piece := answer.content.since(seen):
-                seen += len(piece)
+            if piece := text.new(answer):
                 yield piece
-    if exchange.completion is not None and (rest := exchange.completion.text[seen:]):
+    if exchange.completion is not None and (rest := text.rest(exchange.completion.text)):
         yield rest
 
 

@@ -9,24 +9,25 @@ from typing import Any
 from ..text import Text, words
 from .chunks import Chunk, Delta, Usage
 from .completions import Choice
+from .think_tags import ThinkTags
 
 
 @dataclass(slots=True)
 class _Parts:
     """One choice so far."""
 
-    content: Text = field(default_factory=Text)
-    reasoning: Text = field(default_factory=Text)
+    texts: ThinkTags = field(default_factory=ThinkTags)
     finish_reason: str | None = None
     tool_calls: dict[int, dict[str, Any]] = field(default_factory=dict)
 
     def add(self, delta: Delta) -> None:
         # A whole message behind the pieces of the same says nothing new.
-        repeated = delta.whole and (self.content.length or self.reasoning.length)
+        texts = self.texts
+        repeated = delta.whole and (texts.content.length or texts.reasoning.length)
         if delta.content and not repeated:
-            self.content.add(delta.content)
+            texts.add(delta.content)
         if delta.reasoning and not repeated:
-            self.reasoning.add(delta.reasoning)
+            texts.reasoning.add(delta.reasoning)
         if delta.finish_reason is not None:
             self.finish_reason = delta.finish_reason
         for call in delta.tool_calls:
@@ -34,7 +35,7 @@ class _Parts:
 
     def choice(self, index: int) -> Choice:
         calls = tuple(call for _, call in sorted(self.tool_calls.items()))
-        text, reasoning = self.content.whole(), self.reasoning.whole()
+        text, reasoning = self.texts.whole()
         return Choice(index, text, reasoning, self.finish_reason, calls)
 
 
@@ -78,13 +79,13 @@ class Accumulator:
 
     @property
     def content(self) -> Text:
-        """The first choice's text so far."""
-        return self._first.content
+        """The first choice's text so far; another one when it turned out to be reasoning."""
+        return self._first.texts.content
 
     @property
     def reasoning(self) -> Text:
         """The first choice's reasoning so far."""
-        return self._first.reasoning
+        return self._first.texts.reasoning
 
     @property
     def began(self) -> bool:
@@ -109,6 +110,27 @@ class Accumulator:
     @property
     def _first(self) -> _Parts:
         return self._choices[min(self._choices)] if self._choices else _Parts()
+
+
+class Follower:
+    """Follows the text of an answer that grows, for whoever passes it on piece by piece."""
+
+    def __init__(self) -> None:
+        self._text: Text | None = None
+        #: Characters passed on, of the text that counts now.
+        self.seen = 0
+
+    def new(self, answer: Accumulator) -> str:
+        """What came since; from the start when what came before turned out to be reasoning."""
+        if answer.content is not self._text:
+            self._text, self.seen = answer.content, 0
+        piece = self._text.since(self.seen)
+        self.seen += len(piece)
+        return piece
+
+    def rest(self, text: str) -> str:
+        """What is left of the whole text."""
+        return text[self.seen :]
 
 
 def _merge_tool_call(calls: dict[int, dict[str, Any]], piece: Mapping[str, Any]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from .._version import __version__
 from ..showing.display import answer_html, line_html
-from ..text import words
+from ..text import line, words
 from .chat import ChatRequest
 from .chunks import Usage
 from .models import Model
@@ -149,20 +149,28 @@ class Completion:
         return hash((self.id, self.model, self.started, self.text))
 
     def __repr__(self) -> str:
-        return self.text
+        """The text; where there is none, a line that says so, and what is there instead."""
+        if self.text:
+            return self.text
+        calls = [_call(call) for call in self.tool_calls]
+        return f"({'; '.join(['no text', *calls])})"
 
-    __str__ = __repr__
+    def __str__(self) -> str:
+        return self.text
 
     def __format__(self, spec: str) -> str:
         return format(self.text, spec)
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         # A terminal has no block of its own for an answer: what turns the line stays out.
-        printer.text(words(self.text))
+        printer.text(words(repr(self)))
 
     def _repr_html_(self) -> str:
         """Reasoning folded, the answer, and a grey line about it: safe HTML."""
-        page = answer_html(self.text, self.reasoning, self.format, self.parsed)
+        if self.text:
+            page = answer_html(self.text, self.reasoning, self.format, self.parsed)
+        else:
+            page = answer_html("", self.reasoning, "text", opened=True) + line_html(repr(self))
         return page + line_html(self.about)
 
     def _repr_mimebundle_(
@@ -170,3 +178,11 @@ class Completion:
     ) -> tuple[dict[str, str], dict[str, Any]]:
         """What a notebook keeps: text, safe HTML, and the record in the output's metadata."""
         return {"text/plain": repr(self), "text/html": self._repr_html_()}, self.metadata
+
+
+def _call(call: Mapping[str, Any]) -> str:
+    """A call of a tool as a reader sees it."""
+    function = call.get("function")
+    if not isinstance(function, Mapping):
+        return "a call that cannot be read"
+    return line(f"calls {function.get('name')}({function.get('arguments')})")

@@ -11,6 +11,7 @@ from __future__ import annotations
 import html
 from typing import TYPE_CHECKING, Any
 
+from ..gateway.accumulator import Follower
 from ..showing.display import answer_html, boxed, line_html
 from .outputs import PLAIN_CHARACTERS, after_cell, clear, publish
 from .pacing import MESSAGE_BYTES
@@ -50,7 +51,7 @@ class NotebookLive(Live):
         self._folded = False  # whether reasoning has a block of its own
         self._reasoning = (ReasoningWidgets if widgets else ReasoningOutput)(self._pace)
         self._growing: Any = None
-        self._seen = 0
+        self._text = Follower()
         self._committed = 0
         self._pieces = 0
         self._tail = 0  # characters of the tail, as drawn last
@@ -67,14 +68,14 @@ class NotebookLive(Live):
             to_html("```python\n0\n```\n")  # builds the renderer, and loads the highlighter
         if answer.reasoning.length and self._alone and not self._folded:
             self._folded = True
-            if not self._seen:
+            if not self._text.seen:
                 # The waiting line makes room, so that reasoning stands above the answer.
                 self._clear()
             self._reasoning.prepare()
 
     def _size(self, answer: Accumulator) -> int:
         if self._in_pieces:
-            return int(self._growing.unfinished) + answer.content.length - self._seen
+            return int(self._growing.unfinished) + answer.content.length - self._text.seen
         return super()._size(answer)
 
     def _show(self, answer: Accumulator) -> None:
@@ -86,12 +87,23 @@ class NotebookLive(Live):
             self._reasoning.show(answer.reasoning, self._left(answer))
         if not answer.content.length and self._alone:
             return
-        self._growing.add(answer.content.since(self._seen))
-        self._seen = answer.content.length
+        before, piece = self._text.seen, self._text.new(answer)
+        if self._text.seen < before:
+            self._start_again()
+        self._growing.add(piece)
         try:
             self._draw(answer)
         except Exception:  # whatever a model wrote: it is shown as it is until it is complete
             self._in_pieces, self._format = False, "text"
+
+    def _start_again(self) -> None:
+        """What was drawn turned out to be reasoning: a lone closing tag came behind it."""
+        from ..markdown.growing import Growing
+
+        self._growing = Growing()
+        self._committed = self._pieces = self._tail = 0
+        if self._alone:
+            self._clear()
 
     def _draw(self, answer: Accumulator) -> None:
         if not self._in_pieces:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..gateway.accumulator import Follower
 from ..text import words
 from .view import Live
 
@@ -21,7 +22,7 @@ class TerminalLive(Live):
 
     def __init__(self, model: Model) -> None:
         super().__init__(model)
-        self._printed = 0
+        self._text = Follower()
         self._patient = True
 
     def _show(self, answer: Accumulator) -> None:
@@ -29,17 +30,22 @@ class TerminalLive(Live):
             # Once: what a terminal printed stays there.
             print(f"[{words(self._waiting())}]", flush=True)
             self._patient = False
-        self._print(answer.content.since(self._printed))
+        before = self._text.seen
+        piece = self._text.new(answer)
+        if self._text.seen < before:
+            # A lone closing tag came: what was printed stays, and is told for what it is.
+            print("\n[the above was the model's reasoning]", flush=True)
+        self._print(piece)
 
     def _print(self, piece: str, end: str = "") -> None:
         print(words(piece), end=end, flush=True)
-        self._printed += len(piece)
 
     def finish(self, completion: Completion) -> None:
-        self._print(completion.text[self._printed :], end="\n")
+        rest = self._text.rest(completion.text)
+        self._print(rest if completion.text else repr(completion), end="\n")
         print(f"[{completion.about}]", flush=True)
 
     def fail(self, completion: Completion | None, why: str) -> None:
         if completion is not None and completion.text:
-            self._print(completion.text[self._printed :], end="\n")
+            self._print(self._text.rest(completion.text), end="\n")
             print(f"[{completion.about}]", flush=True)

@@ -20,14 +20,19 @@ _LIVE_STYLE = "<style>.alcf-answer[aria-live] :is(td,th){text-align:left}</style
 
 
 def answer_html(
-    text: str, reasoning: str = "", format: str = "markdown", parsed: Any = None
+    text: str,
+    reasoning: str = "",
+    format: str = "markdown",
+    parsed: Any = None,
+    *,
+    opened: bool = False,
 ) -> str:
-    """An answer as safe HTML, its reasoning folded in front."""
+    """An answer as safe HTML, its reasoning folded in front, or `opened`."""
     folded = ""
     if reasoning:
         page = _readable("markdown", reasoning, None)
-        folded = f"<details><summary>Reasoning</summary>{page}</details>"
-    return boxed(folded + _readable(format, text, parsed))
+        folded = f"<details{' open' if opened else ''}><summary>Reasoning</summary>{page}</details>"
+    return boxed(folded + (_readable(format, text, parsed) if text else ""))
 
 
 def _readable(format: str, text: str, parsed: Any) -> str:

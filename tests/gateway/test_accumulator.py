@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from alcf_magics.gateway.accumulator import Accumulator, Follower
 from alcf_magics.gateway.chunks import Chunk, Usage
 from support.completions import accumulated, chunk, content
 
@@ -65,3 +66,22 @@ def test_choices_are_kept_apart() -> None:
     answer = accumulated(content("b", 1), content("a", 0), content("B", 1, "stop"), content("", 0))
     assert [(c.index, c.text) for c in answer.choices] == [(0, "a"), (1, "bB")]
     assert str(answer.content) == "a"
+
+
+def test_tags_in_the_text_are_sorted_out() -> None:
+    """Reasoning between tags is reasoning, also when the closing one alone comes late."""
+    [choice] = accumulated(content("<thi"), content("nk>why</think>a")).choices
+    assert (choice.text, choice.reasoning) == ("a", "why")
+    [choice] = accumulated(content("why"), content("</think>"), content("\n\na")).choices
+    assert (choice.text, choice.reasoning) == ("a", "why")
+
+
+def test_whoever_passes_text_on_learns_that_it_was_reasoning() -> None:
+    """A follower starts again with what is the answer."""
+    answer, follower = Accumulator("m", 0.0), Follower()
+    passed = []
+    for piece in ("wh", "y", "</think>", "ans", "wer"):
+        answer.add(content(piece), 1.0)
+        passed.append(follower.new(answer))
+    assert passed == ["wh", "y", "", "ans", "wer"]
+    assert follower.rest("answer!") == "!"

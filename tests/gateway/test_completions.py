@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import copy
 import pickle
+from dataclasses import replace
 
 import pytest
 
 from alcf_magics.gateway.chunks import Usage
+from alcf_magics.gateway.completions import Choice
 from support.completions import completion
 
 
@@ -67,3 +69,15 @@ def test_it_shows_itself_without_the_extension() -> None:
     assert "<details>" in bundle["text/html"]
     assert metadata["alcf_magics"]["cluster"] == "red"
     assert "bold" not in str(metadata)
+
+
+def test_no_answer_is_a_blank_cell() -> None:
+    """Without text a line says so; the reasoning is open, and calls of tools are shown."""
+    thought = completion("", reasoning="why")
+    assert (thought.text, str(thought), repr(thought)) == ("", "", "(no text)")
+    assert "<details open>" in thought._repr_html_()
+    assert "(no text)" in thought._repr_html_()
+    call = {"id": "1", "function": {"name": "f", "arguments": '{"a": "<b>"}'}}
+    calling = replace(thought, choices=(Choice(0, "", "", "tool_calls", (call, {"x": 1})),))
+    assert "calls f({&quot;a&quot;: &quot;&lt;b&gt;&quot;})" in calling._repr_html_()
+    assert repr(calling) == '(no text; calls f({"a": "<b>"}); a call that cannot be read)'
