@@ -10,9 +10,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ..errors import AlcfError, GatewayError, LoginExpired, LoginFailed, NotLoggedIn
-from ..settings import TOKEN_VARIABLE
-from .credentials import finish_login, revoke
-from .globus import GlobusAuth, PendingLogin, read_code
+from ..settings import TOKEN_VARIABLE, Settings
+from ..told import SILENT, Told
+from .credentials import Bearers, finish_login, revoke
+from .globus import GlobusAuth, PendingLogin, begin_login, read_code
 from .grants import Grant, Secret, gateway_grant
 
 if TYPE_CHECKING:
@@ -47,15 +48,35 @@ class _Unconfirmed:
     question: str
 
 
-class Login:
+class Account:
     """The logins of one session. Safe to call from a widget's callback and a cell at once."""
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
+    def __init__(self, settings: Any, credentials: Bearers, whoami: Any) -> None:
+        self._settings, self.credentials, self._whoami = settings, credentials, whoami
+        self.pending: PendingLogin | None = None
+        self._refused: Any = None
+        self.memory_only: set[str] = set()
         self._lock = threading.Lock()
         self._tried: set[Secret] = set()
         self._unconfirmed: _Unconfirmed | None = None
         self._trouble = ""
+
+    @property
+    def refused(self) -> LoginExpired | None:
+        if self._refused is None:
+            return None
+        settings, token, error = self._refused
+        return error if (settings, token) == (self._settings(), self._token()) else None
+
+    def note_refusal(self, error: LoginExpired) -> None:
+        self._refused = (self._settings(), self._token(), error)
+
+    def note_answer(self) -> None:
+        self._refused = None
+
+    def _token(self) -> Any:
+        grant = self.credentials.grant()
+        return None if grant is None else grant.refresh_token or grant.access_token
 
     @property
     def question(self) -> str:
@@ -67,11 +88,10 @@ class Login:
 
         Refreshes a login that has run out, if that is possible.
         """
-        session = self._session
-        if session.refused is not None or session.bearers.grant() is None:
+        if self.refused is not None or self.credentials.grant() is None:
             return None
         try:
-            bearer = session.bearers.current()
+            bearer = self.credentials.current()
         except (LoginExpired, NotLoggedIn):
             return None
         except AlcfError as error:
@@ -82,22 +102,28 @@ class Login:
 
     def why(self) -> str:
         """Why somebody should log in now, or what is used until then; empty if nothing is."""
-        if self._session.refused is not None:
-            return self._session.refused.what
+        if self.refused is not None:
+            return self.refused.what
         trouble, self._trouble = self._trouble, ""
         if trouble:
             return trouble
         try:
-            bearer = self._session.bearers.foreign()
+            bearer = self.credentials.foreign()
         except NotLoggedIn as error:
             return error.what
         return "" if bearer is None else f"Until you log in, {bearer.source} is used."
 
     def begin(self, *, force: bool = False) -> PendingLogin:
         """The login to finish, begun now or within the last ten minutes."""
-        refused = self._session.refused
+        refused = self.refused
         fresh = force or (refused is not None and refused.fresh_login)
-        return self._session.begin_login(fresh=fresh)
+        settings, now, pending = self._settings(), time.time(), self.pending
+        if pending is None or (fresh and not pending.fresh) or not pending.alive(now) or pending.auth_server != settings.globus_auth_url:
+            pending = begin_login(settings, now, fresh=fresh)
+        else:
+            pending = pending.renewed(settings)
+        self.pending = pending
+        return pending
 
     def finish(
         self, typed: str, pending: PendingLogin | None = None, *, take_over: bool = False
@@ -109,7 +135,7 @@ class Login:
         until `replace`, and raises LoginFailed with the question; `take_over` answers it before.
         """
         self._unconfirmed = None
-        pending = pending or self._session.pending
+        pending = pending or self.pending
         if pending is None:
             raise LoginFailed("No login was begun here.", "Begin one: %alcf_login")
         if not pending.alive(time.time()):
@@ -138,11 +164,10 @@ class Login:
 
     def _stored(self, pending: PendingLogin) -> Grant | None:
         """The login that this one would replace; none that Globus no longer renews."""
-        session = self._session
-        if session.settings.globus_auth_url != pending.auth_server:
+        if self._settings().globus_auth_url != pending.auth_server:
             return None
-        grant = session.bearers.grant()
-        if grant is None or session.bearers.spent(grant):
+        grant = self.credentials.grant()
+        if grant is None or self.credentials.spent(grant):
             return None
         return grant if grant.refresh_token or grant.fresh(time.time(), margin=0) else None
 
@@ -154,22 +179,21 @@ class Login:
         return self._done(waiting.pending, waiting.grants)
 
     def _done(self, pending: PendingLogin, grants: tuple[Grant, ...]) -> str:
-        session = self._session
         # A sandbox of this kernel is gone with it, and so is what it minted.
-        sandbox = session.sandbox
-        memory_only = sandbox is not None and sandbox.globus_auth_url == pending.auth_server
-        grant, saved = finish_login(session.bearers, grants, memory_only=memory_only)
-        session.end_login(pending)
+        memory_only = pending.auth_server in self.memory_only
+        grant, saved = finish_login(self.credentials, grants, memory_only=memory_only)
+        self.pending = None
+        self._refused = None
         self._unconfirmed = None
         trouble = ""
         try:
             # A login to another server than the one in force cannot be shown to this gateway.
-            if session.settings.globus_auth_url == pending.auth_server:
+            if self._settings().globus_auth_url == pending.auth_server:
                 grant = self._named(grant, memory_only=memory_only)
         except AlcfError as error:
             trouble = f" But the gateway says: {error}"
             if isinstance(error, LoginExpired):
-                session.refused = error
+                self.note_refusal(error)
         except KeyboardInterrupt:
             pass  # the login itself is done
         kept = "" if saved.written or memory_only else f" Not stored: {saved.reason}."
@@ -177,15 +201,14 @@ class Login:
 
     def _named(self, grant: Grant, *, memory_only: bool) -> Grant:
         """The grant with the name by which the gateway knows its owner."""
-        session = self._session
-        who = str(session.runtime.run(session.gateway.whoami).get("username") or "")
+        who = str(self._whoami().get("username") or "")
         if not who or who == grant.username:
             return grant
-        held = session.bearers.grant()  # what whoami may have renewed
+        held = self.credentials.grant()  # what whoami may have renewed
         if held is not None and held.refresh_token == grant.refresh_token:
             grant = held
         named = replace(grant, username=who)
-        session.bearers.keep((named,), memory_only=memory_only)
+        self.credentials.keep((named,), memory_only=memory_only)
         return named
 
     def prompt(self, *, force: bool = False, ask: Callable[[str], str] = getpass.getpass) -> str:
@@ -209,47 +232,14 @@ class Login:
                 print(error, flush=True)
         raise AssertionError("unreachable")
 
-    def sandbox(self, **options: Any) -> str:
-        """Start a sandbox in this process and log in to it; its grants stay in memory."""
-        session = self._session
-        try:
-            from ..sandbox import Sandbox
-        except ImportError as error:
-            raise GatewayError(
-                f"The sandbox is not installed ({error.name} is missing).",
-                "Install it: %pip install 'alcf_magics[sandbox]'",
-            ) from None
-        # Some 100 tokens a second: who tries it out wants to see an answer stream.
-        sandbox = Sandbox(**{"pace": 0.2, **options})
-        sandbox.start()
-        session.enter_sandbox(sandbox)
-        try:
-            pending = session.begin_login(fresh=True)
-            line = self.finish(sandbox.approve(pending.authorize_url), pending)
-        except BaseException:
-            session.stop_sandbox()
-            raise
-        return f"{line} This is a sandbox, in this kernel only: no real model answers."
-
     def logout(self, *, everywhere: bool = False) -> str:
         """Revoke and remove this gateway's login, or every one; the line that says so."""
-        session = self._session
-        sandbox = session.sandbox
-        in_sandbox = (
-            sandbox is not None
-            and not everywhere
-            and session.settings.globus_auth_url == sandbox.globus_auth_url
-        )
-        forgotten = session.bearers.forget(everywhere=everywhere)
-        session.refused = self._unconfirmed = None
+        forgotten = self.credentials.forget(everywhere=everywhere)
+        self._refused = self._unconfirmed = None
         try:
             failed = revoke(forgotten.grants)
         except KeyboardInterrupt:
             failed = AlcfError("Revoking it was interrupted.")
-        if in_sandbox or everywhere:
-            session.stop_sandbox()
-        if in_sandbox:
-            return "Logged out of the sandbox, and stopped it."
         if forgotten.saved.reason:
             revoked = "" if failed or not forgotten.grants else " It is revoked, and so of no use."
             return f"The login could not be removed: {forgotten.saved.reason}.{revoked}"
@@ -261,9 +251,8 @@ class Login:
 
     def status(self) -> LoginStatus:
         """Who is logged in, from where, until when; asks the gateway who that is."""
-        session = self._session
         try:
-            bearer = session.bearers.current()
+            bearer = self.credentials.current()
         except AlcfError as error:
             known = isinstance(error, LoginExpired | NotLoggedIn)
             said = f"no: {error}" if known else f"not known: {error}"
@@ -276,19 +265,19 @@ class Login:
             last = _moment(since + REFRESH_DAYS * 86400) if since else "six months after its use"
             rows.append(("renewable until", last if grant.refresh_token else "not renewable"))
         try:
-            who = session.runtime.run(session.gateway.whoami)
+            who = self._whoami()
             rows.insert(0, ("logged in", str(who.get("username") or who.get("name") or "yes")))
             rows.append(("identity provider", str(who.get("idp_name") or "not known")))
         except AlcfError as error:
             rows.insert(0, ("logged in", _who(grant) if grant else "with a token"))
             rows.append(("the gateway says", str(error)))
             if isinstance(error, LoginExpired):
-                session.refused = error
+                self.note_refusal(error)
         return LoginStatus((*rows, *self._places()))
 
     def _places(self) -> tuple[tuple[str, str], ...]:
-        settings = self._session.settings
-        bearers = self._session.bearers
+        settings = self._settings()
+        bearers = self.credentials
         stored = "in this kernel only" if bearers.in_memory_only else str(bearers.file.path)
         return (
             ("stored", stored),

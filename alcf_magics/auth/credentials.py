@@ -424,3 +424,6 @@ def _from_environment() -> Bearer | None:
     except ValueError:
         raise NotLoggedIn(f"{TOKEN_VARIABLE} holds something that is no token.", LOG_IN) from None
     return Bearer(token, f"the token in {TOKEN_VARIABLE}") if token else None
+
+
+Credentials = Bearers

@@ -50,6 +50,6 @@ def refreshes(sandbox: Sandbox) -> int:
 def logged_in(sandbox: Sandbox) -> Session:
     session = Session()
     session.choose(gateway_url=sandbox.gateway_url, globus_auth_url=sandbox.globus_auth_url)
-    pending = session.begin_login()
-    session.login.finish(sandbox.approve(pending.authorize_url), pending)
+    pending = session.account.begin()
+    session.account.finish(sandbox.approve(pending.authorize_url), pending)
     return session

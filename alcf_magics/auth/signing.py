@@ -1,0 +1,3 @@
+from .credentials import GatewayAuth
+
+__all__ = ["GatewayAuth"]
