@@ -6,7 +6,6 @@ as much.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -80,20 +79,26 @@ class Chunk:
             deltas: tuple[Delta, ...] = (_delta(choices[0], 0),)
         else:
             deltas = _deltas(choices)
+        id, model = value.get("id"), value.get("model")
         return cls(
-            _name(value.get("id")),
-            _name(value.get("model")),
+            _NAMES[id] if type(id) is str and id in _NAMES else _name(id),
+            _NAMES[model] if type(model) is str and model in _NAMES else _name(model),
             deltas,
             None if usage is None else Usage.from_json(usage),
         )
 
 
-#: The same few names stand in every chunk of an answer.
-_line = functools.lru_cache(maxsize=64)(line)
+#: Names that came, and how they are shown: the same few stand in every chunk of an answer.
+_NAMES: dict[str, str] = {}
 
 
 def _name(value: object) -> str:
-    return _line(value) if type(value) is str else ""
+    shown = line(value)
+    if isinstance(value, str) and len(value) < 200:
+        if len(_NAMES) > 100:
+            _NAMES.clear()
+        _NAMES[value] = shown
+    return shown
 
 
 def _deltas(choices: object) -> tuple[Delta, ...]:

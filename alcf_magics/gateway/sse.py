@@ -47,6 +47,9 @@ class Decoder:
         self._retry: int | None = None
 
     def feed(self, data: bytes) -> list[Event]:
+        plain = self._plain(data)
+        if plain is not None:
+            return plain
         if self._after_cr and data:
             # The CR has already ended its line; this LF belongs to it.
             data = data.removeprefix(b"\n")
@@ -67,6 +70,24 @@ class Decoder:
             self._pending += len(rest)
             self._check(self._pending)
         return events
+
+    def _plain(self, data: bytes) -> list[Event] | None:
+        """The events of a read that is nothing but whole ones of one line of data each.
+
+        As nearly all reads are; None for any other.
+        """
+        if self._pieces or self._data or self._event or self._at_start or self._after_cr:
+            return None
+        if data[-2:] != b"\n\n" or b"\r" in data or len(data) > self._max_line:
+            return None
+        try:
+            *texts, _ = data.decode().split("\n\n")
+        except UnicodeDecodeError:
+            return None
+        if data.count(b"\n") != 2 * len(texts):
+            return None
+        events = [Event(t[6:], "message", self._id, self._retry) for t in texts if t[:6] == "data: "]
+        return events if len(events) == len(texts) else None
 
     def end(self) -> list[Event]:
         """The event that the body ended in, if it did.

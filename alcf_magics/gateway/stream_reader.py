@@ -20,7 +20,7 @@ import json
 from typing import Any
 
 from ..errors import AlcfError, GatewayError, StreamBroken
-from .chunks import Chunk
+from .chunks import Chunk, Delta
 from .refusals import API_ERROR_ID, CHECK_NETWORK, RUN_AGAIN, error_in_event
 from .sse import Decoder, Event, LineTooLong
 
@@ -28,15 +28,6 @@ from .sse import Decoder, Event, LineTooLong
 MAX_WHOLE = 64 * 1024 * 1024
 
 _DECODE = json.JSONDecoder().raw_decode
-
-
-def _only(data: str) -> list[dict[str, Any]] | None:
-    """The object that an event is, as nearly all are; None for anything else."""
-    try:
-        value = json.loads(data)
-    except (ValueError, RecursionError):
-        return None
-    return [value] if type(value) is dict else None
 
 
 class StreamReader:
@@ -55,9 +46,8 @@ class StreamReader:
         self._finished: dict[int, bool] = {}
         #: Whether `[DONE]` was read: nothing follows it.
         self.done = False
-        #: Whether any text or reasoning has come, and whether usage has.
+        #: Whether any text or reasoning has come.
         self.began = False
-        self.counted = False
         #: What ends the answer before its time.
         self.failure: AlcfError | None = None
 
@@ -112,14 +102,23 @@ class StreamReader:
     def _chunks(self, events: list[Event]) -> list[Chunk]:
         chunks: list[Chunk] = []
         for event in events:
-            if event.data == "[DONE]":
+            data = event.data
+            if data == "[DONE]":
                 self.done = True
                 break
-            for value in _only(event.data) or self._objects(event):
-                if self._is_chunk(value, event.event):
-                    chunk = Chunk.from_json(value)
-                    self._see(chunk)
+            try:
+                value = json.loads(data)
+            except (ValueError, RecursionError):
+                value = None
+            # An event is one object, and that a chunk, as a rule.
+            for one in (value,) if type(value) is dict else self._objects(event):
+                if (
+                    "choices" in one and "error" not in one and one.get("id") != API_ERROR_ID
+                ) or not self._is_error(one, event.event):
+                    chunk = Chunk.from_json(one)
                     chunks.append(chunk)
+                    for delta in chunk.deltas:
+                        self._see(delta)
             if self.failure is not None:
                 break
         return chunks
@@ -143,30 +142,21 @@ class StreamReader:
             self._fail("A piece of the answer could not be read; what came before it is kept.")
         return values
 
-    def _is_chunk(self, value: dict[str, Any], name: str) -> bool:
-        """Whether an object is a chunk of the answer; notes the error that it is otherwise."""
-        if self.failure is not None:
-            return False
-        if "choices" in value and "error" not in value and value.get("id") != API_ERROR_ID:
-            return True
+    def _is_error(self, value: dict[str, Any], name: str) -> bool:
+        """Whether an object is no chunk but an error; notes it as the failure that it is."""
         error = error_in_event(value, name=name, began=self.began, asked=self._asked)
-        if error is None:
-            return True
         # What goes wrong behind the end of an answer takes nothing from it.
-        if not self.complete:
+        if error is not None and not self.complete and self.failure is None:
             self.failure = error
-        return False
+        return error is not None
 
-    def _see(self, chunk: Chunk) -> None:
-        if chunk.usage is not None:
-            self.counted = True
-        for delta in chunk.deltas:
-            if delta.content or delta.reasoning:
-                self.began = True
-            if delta.finish_reason is not None:
-                self._finished[delta.index] = True
-            elif delta.index not in self._finished:
-                self._finished[delta.index] = False
+    def _see(self, delta: Delta) -> None:
+        if delta.content or delta.reasoning:
+            self.began = True
+        if delta.finish_reason is not None:
+            self._finished[delta.index] = True
+        elif delta.index not in self._finished:
+            self._finished[delta.index] = False
 
     def _judge(self) -> None:
         if not self._is_stream:
