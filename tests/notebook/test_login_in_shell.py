@@ -154,7 +154,7 @@ def test_a_fresh_login_is_offered_where_only_that_helps(shell: Shell, in_sandbox
 
 
 def test_a_panel_counts_down_and_ends(fresh_shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It says for how long the link is good; after ten minutes the next step stands in its place."""
+    """It says for how long the link is good; then the next step stands in its place."""
     monkeypatch.setattr("alcf_magics.notebook.panel.TICK_SECONDS", 0.02)
     panel = fresh_shell.run("%alcf_login")
     now = time.time
