@@ -12,7 +12,9 @@ import pytest
 
 from support.downloads import DownloadError, user_cache
 from support.kernels import Kernel, is_foreign, older_ipykernel
+from support.logins import log_in
 from support.model_server import model_file, model_server
+from support.shell import Shell
 
 if TYPE_CHECKING:
     from alcf_magics.sandbox import Sandbox
@@ -48,6 +50,38 @@ def kernel(home: Path, sandbox: Sandbox) -> Iterator[Kernel]:
         yield kernel
         if log := kernel.log.strip():
             print(f"The kernel wrote:\n{log}")  # pytest shows it if the test failed.
+
+
+@pytest.fixture
+def in_sandbox(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
+    """The sandbox, to which the environment of this process leads."""
+    for name, value in sandbox.environment.items():
+        monkeypatch.setenv(name, value)
+    return sandbox
+
+
+@pytest.fixture
+def fresh_shell(home: Path, in_sandbox: Sandbox) -> Iterator[Shell]:
+    """A notebook's shell in this process, with the magics and without a login."""
+    with Shell(home) as shell:
+        assert shell.run("%load_ext alcf_magics").status == "ok"
+        yield shell
+
+
+@pytest.fixture
+def shell(home: Path, in_sandbox: Sandbox, fresh_shell: Shell) -> Shell:
+    """The same, where somebody has logged in before."""
+    log_in(in_sandbox, home)
+    return fresh_shell
+
+
+@pytest.fixture
+def terminal(home: Path, in_sandbox: Sandbox) -> Iterator[Shell]:
+    """A terminal's shell in this process, with the magics, where somebody has logged in before."""
+    log_in(in_sandbox, home)
+    with Shell(home, terminal=True) as shell:
+        assert shell.run("%load_ext alcf_magics").status == "ok"
+        yield shell
 
 
 @pytest.fixture(scope="session")

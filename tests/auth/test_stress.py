@@ -28,6 +28,7 @@ def test_processes_that_read_refresh_log_in_and_die(home: Path) -> None:
 
 
 @pytest.mark.kernel
+@pytest.mark.slow
 def test_five_kernels_refresh_once(sandbox: Sandbox, home: Path) -> None:
     """Five kernels that find the token expired cause one token request, and all get an answer."""
     sandbox.requests_per_second = 1000

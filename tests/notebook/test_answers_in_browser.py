@@ -739,6 +739,7 @@ def assert_complete(lab: Lab) -> None:
     assert "tokens in" in lab.output_text(ASK)
 
 
+@pytest.mark.slow
 def test_reasoning_opens_and_stays_open(home: Path, ready: Sandbox) -> None:
     """While it comes, a click unfolds it and more arrives in it; in the end it is folded away."""
     ready.reasoning = [f"thought {n:03} " for n in range(300)]

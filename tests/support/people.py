@@ -10,6 +10,7 @@ from pathlib import Path
 from alcf_magics.sandbox import Sandbox
 from alcf_magics.settings import CLIENT_ID
 from support.kernels import Cell, Kernel
+from support.outputs import Shown
 
 LINK = re.compile(r"https?://\S+/v2/oauth2/authorize\?\S+")
 
@@ -18,7 +19,7 @@ def tokens(home: Path) -> Path:
     return home / ".globus/app" / CLIENT_ID / "alcf_magics/tokens.json"
 
 
-def link(cell: Cell) -> str:
+def link(cell: Shown) -> str:
     """The authorize URL in what a cell shows."""
     return str(LINK.findall(cell.text)[0])
 

@@ -14,8 +14,9 @@ import httpx
 import pytest
 
 from support import downloads, wire
-from support.kernels import Kernel, overwrite
+from support.kernels import Kernel
 from support.model_server import MODEL
+from support.outputs import overwrite
 
 PATIENT = "import time; print('started', flush=True); time.sleep(30)"
 BUTTON = """
