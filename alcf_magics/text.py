@@ -19,6 +19,8 @@ _BIDI = re.compile("[\u202a-\u202e\u2066-\u2069]")
 
 #: Characters of a line that is shown, and of a foreign text that is looked at for one.
 LINE = 400
+#: Pieces that are kept apart: each costs ten times the letters in it.
+_MOST_PIECES = 4096
 _LONGEST = 100_000
 
 
@@ -78,6 +80,8 @@ class Text:
         if piece:
             self._fresh.append(piece)
             self.length += len(piece)
+            if len(self._fresh) >= _MOST_PIECES:
+                self._settle()
 
     def since(self, start: int) -> str:
         """The text from offset `start` on; costs what it returns, not what there is."""

@@ -118,7 +118,12 @@ class Account:
         refused = self.refused
         fresh = force or (refused is not None and refused.fresh_login)
         settings, now, pending = self._settings(), time.time(), self.pending
-        if pending is None or (fresh and not pending.fresh) or not pending.alive(now) or pending.auth_server != settings.globus_auth_url:
+        if (
+            pending is None
+            or (fresh and not pending.fresh)
+            or not pending.alive(now)
+            or pending.auth_server != settings.globus_auth_url
+        ):
             pending = begin_login(settings, now, fresh=fresh)
         else:
             pending = pending.renewed(settings)

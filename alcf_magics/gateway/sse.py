@@ -86,7 +86,9 @@ class Decoder:
             return None
         if data.count(b"\n") != 2 * len(texts):
             return None
-        events = [Event(t[6:], "message", self._id, self._retry) for t in texts if t[:6] == "data: "]
+        events = [
+            Event(t[6:], "message", self._id, self._retry) for t in texts if t[:6] == "data: "
+        ]
         return events if len(events) == len(texts) else None
 
     def end(self) -> list[Event]:

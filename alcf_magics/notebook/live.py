@@ -16,7 +16,7 @@ from ..showing.display import answer_html, boxed, line_html
 from .outputs import PLAIN_CHARACTERS, after_cell, clear, publish
 from .pacing import MESSAGE_BYTES
 from .reasoning_view import ReasoningOutput, ReasoningWidgets, fold_html
-from .view import Live
+from .view import END_CHARACTERS, Live
 
 if TYPE_CHECKING:
     from ..gateway.accumulator import Accumulator
@@ -120,6 +120,16 @@ class NotebookLive(Live):
             self._tail, page = size, boxed(tail.html, live=True)
             self._inflation = len(page) / size
             self._publish(tail.markdown[-PLAIN_CHARACTERS:], page)
+
+    def _show_end(self, answer: Accumulator) -> None:
+        count = answer.content.length
+        if not count:
+            return
+        end = answer.content.since(max(count - END_CHARACTERS, 0))
+        # Its place is that of the tail, which is drawn again when that can be afforded.
+        page = line_html(f"{count:,} characters so far; too much to draw it all while it comes: …")
+        page += f'<pre style="white-space:pre-wrap">{html.escape(end)}</pre>'
+        self._publish(end[-PLAIN_CHARACTERS:], boxed(page, live=True))
 
     def _commit(self) -> None:
         """Leave finished parts in the output that is there, and go on in a new one."""

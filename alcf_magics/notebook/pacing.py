@@ -19,6 +19,8 @@ DRAW_SECONDS = 0.1
 DRAW_PER_READ = 0.5
 DRAW_PER_SECOND = 0.015
 ALLOWANCE_SECONDS = 0.04
+#: Seconds after which something new is shown, whatever it costs.
+SILENT_SECONDS = 1.5
 #: What every draw costs, however little it draws: as much CPU as drawing so many characters.
 BASE_CHARACTERS = 300
 #: Bytes that may be sent for each character of the answer, or for each second that it comes,
@@ -51,6 +53,7 @@ class Pace:
         self._spent = 0.0
         self._drawn = 0  # characters
         self._sent = 0
+        self._sent_at = self._started
         self._messages = 0
 
     @property
@@ -63,10 +66,15 @@ class Pace:
         """Whether it is time to draw."""
         return self._clocks.wall() >= self._next
 
+    @property
+    def silent(self) -> bool:
+        """Whether nothing new was shown for so long that something is to be, whatever it costs."""
+        return self._clocks.wall() - self._sent_at > SILENT_SECONDS
+
     def begin(self) -> None:
         """The answer begins: what was drawn while there was none is forgotten."""
         if self._began is None:
-            self._began = self._clocks.wall()
+            self._began = self._sent_at = self._clocks.wall()
             self._sent = 0
 
     def affords(self, size: int) -> bool:
@@ -106,4 +114,5 @@ class Pace:
     def sent(self, content: int) -> None:
         """A message with so many bytes of content was sent."""
         self._sent += content + MESSAGE_BYTES
+        self._sent_at = self._clocks.wall()
         self._messages += 1

@@ -10,6 +10,10 @@ from .pacing import MESSAGE_BYTES, Pace
 
 #: Characters that one widget holds; one that is full is not sent again.
 WIDGET_CHARACTERS = 2000
+#: Widgets at most; of longer reasoning the last one shows the end. The whole comes at the end.
+MOST_WIDGETS = 40
+#: Characters of the end of the reasoning that an output holds while it comes.
+OUTPUT_CHARACTERS = 20_000
 
 
 class ReasoningWidgets:
@@ -36,9 +40,14 @@ class ReasoningWidgets:
 
     def show(self, text: Text, left: int) -> None:
         """Show the reasoning so far, if that can be sent with so many bytes left."""
-        if text.length == self._shown or text.length - self._full + MESSAGE_BYTES > left:
+        fresh = min(text.length - self._full, 2 * WIDGET_CHARACTERS)
+        if text.length == self._shown or fresh + MESSAGE_BYTES > left:
             return
         self._shown = text.length
+        if len(self._lines.children) == MOST_WIDGETS:
+            self._full = max(self._full, text.length - WIDGET_CHARACTERS)
+            self._fill("…" + text.since(self._full))
+            return
         rest = text.since(self._full)
         end = rest.rfind("\n", WIDGET_CHARACTERS)
         if end >= 0:
@@ -81,9 +90,10 @@ class ReasoningOutput:
         if text.length < self._shown * 1.1 or text.length == self._shown:
             return
         self._shown = text.length
-        page = fold_html(str(text))
+        end = text.since(max(text.length - OUTPUT_CHARACTERS, 0))
+        page = fold_html(end if len(end) == text.length else f"…{end}")
         self._pace.sent(len(page))
-        bundle = {"text/plain": str(text)[-PLAIN_CHARACTERS:], "text/html": page}
+        bundle = {"text/plain": end[-PLAIN_CHARACTERS:], "text/html": page}
         self._handle = publish(self._handle, bundle)
 
     def close(self) -> None:

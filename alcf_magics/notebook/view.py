@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from ..gateway.models import Model
 
 
+#: Characters of the end of an answer that is drawn where the whole costs too much.
+END_CHARACTERS = 2000
+
+
 class Live(abc.ABC):
     """The output of one running prompt."""
 
@@ -28,12 +32,17 @@ class Live(abc.ABC):
         with pace.preparing():
             self._prepare(answer)
         size = self._size(answer)
-        if answer.began:
-            pace.begin()
-            if not pace.affords(size):
-                return
-        with pace.drawing(size):
-            self._show(answer)
+        if not answer.began:
+            with pace.drawing(size):
+                self._show(answer)
+            return
+        pace.begin()
+        if pace.affords(size):
+            with pace.drawing(size):
+                self._show(answer)
+        if pace.silent:
+            with pace.drawing(END_CHARACTERS):
+                self._show_end(answer)
 
     def _prepare(self, answer: Accumulator) -> None:  # noqa: B027  (a terminal needs nothing)
         """What is done once, most of it while the request is on its way."""
@@ -45,6 +54,9 @@ class Live(abc.ABC):
     @abc.abstractmethod
     def _show(self, answer: Accumulator) -> None:
         """Draw the answer so far."""
+
+    def _show_end(self, answer: Accumulator) -> None:  # noqa: B027  (a terminal shows all)
+        """Draw something new where the whole has cost too much for a while: the end alone."""
 
     def _waiting(self) -> str:
         model = self._model

@@ -73,9 +73,14 @@ def _no_number(written: str) -> NoReturn:
 
 
 def _markdown(text: str, _: Any) -> str:
-    from ..markdown.parsing import to_html
+    from ..markdown.long_texts import to_bounded_html
 
-    return to_html(text)
+    page, left = to_bounded_html(text)
+    if not left:
+        return page
+    return (
+        f"{page}<p>(The last {left:,} characters are shown as they came: too much to render.)</p>"
+    )
 
 
 def _plain(text: str, _: Any) -> str:

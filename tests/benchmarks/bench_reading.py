@@ -109,7 +109,9 @@ def fast_session(home: Path) -> Iterator[Session]:
                 assert server.stdout is not None
                 assert server.stdin is not None
                 try:
-                    session.choose(gateway_url=server.stdout.readline().strip() + "/resource_server")
+                    session.choose(
+                        gateway_url=server.stdout.readline().strip() + "/resource_server"
+                    )
                     yield session
                 finally:
                     session.close()
