@@ -22,8 +22,35 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .text import line, words
+
 if TYPE_CHECKING:
     from .gateway.completions import Completion
+
+
+# What to type next, each worded once: the second half of an error's line.
+
+LOG_IN = "Log in: %alcf_login"
+LOG_IN_ANEW = "Again: %alcf_login"
+LOG_IN_AGAIN = "Log in again: %alcf_login"
+LOG_IN_AS_ARGONNE = (
+    "Log in with that account (if Globus does not ask which, sign out of Globus first): %alcf_login"
+)
+LOG_IN_OR_SET = "Set another, or log in: %alcf_login"
+NOT_YOUR_LOGIN = "It is not your login; run the cell again in a minute."
+RUN_AGAIN = "Run the cell again."
+SEE_HELP = "See %alcf --help"
+SEE_MODELS = "See what runs: %alcf_models"
+ANOTHER_PLACE = "Another cluster may have the model: %alcf_models"
+LOADING = f"Loading takes 10 to 15 minutes; run the cell again then. {SEE_MODELS}"
+SHORTEN = "Shorten the prompt, ask for less with --max-tokens, or take another model: %alcf_models"
+CHECK_NETWORK = (
+    "Check the network (on a compute node: the proxy) and %config AlcfMagics.gateway_url"
+)
+CHECK_GATEWAY = "Check the gateway's address: %config AlcfMagics.gateway_url"
+
+#: Characters of what an error says in a cell.
+_LONGEST = 1000
 
 
 class AlcfError(Exception):
@@ -43,10 +70,10 @@ class AlcfError(Exception):
         detail: str = "",
         error_id: str = "",
     ) -> None:
-        self.what = _sentence(what)
-        self.next_step = " ".join(next_step.split())
+        self.what = _sentence(line(what, _LONGEST))
+        self.next_step = line(next_step, _LONGEST)
         self.status = status
-        self.detail = detail
+        self.detail = words(detail)
         self.error_id = error_id
         self.completion: Completion | None = None
         super().__init__(self.what, self.next_step)
@@ -146,6 +173,5 @@ def in_one_line(interrupt: KeyboardInterrupt, *, kept: bool) -> None:
 
 
 def _sentence(text: str) -> str:
-    """One line, closed as a sentence, because the next step follows it."""
-    line = " ".join(text.split())
-    return line if line.endswith((".", "!", "?", "…")) or not line else f"{line}."
+    """A line closed as a sentence, because the next step follows it."""
+    return text if text.endswith((".", "!", "?", "…")) or not text else f"{text}."

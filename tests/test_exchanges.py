@@ -96,10 +96,15 @@ def test_a_refusal_leaves_nothing_to_keep(session: Session, sandbox: Sandbox) ->
 def test_an_interrupt_keeps_what_came(session: Session) -> None:
     """It stays a KeyboardInterrupt, of one line, with the part of the answer."""
     exchange = session.exchange("hi")
-    with pytest.raises(KeyboardInterrupt) as caught, exchange:
-        for answer in exchange:
-            if answer.began:
-                raise KeyboardInterrupt
+
+    def stop_in_the_middle() -> None:
+        with exchange:
+            for answer in exchange:
+                if answer.began:
+                    raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        stop_in_the_middle()
     assert caught.value.completion is session.history[-1]  # type: ignore[attr-defined]
     assert session.history[-1].finish_reason is None
     [line] = caught.value._render_traceback_()  # type: ignore[attr-defined]

@@ -16,7 +16,15 @@ from urllib.parse import urlsplit
 import anyio
 import httpx
 
-from ..errors import AlcfError, GatewayError, GatewayUnreachable, StreamBroken
+from ..errors import (
+    CHECK_NETWORK,
+    LOADING,
+    RUN_AGAIN,
+    AlcfError,
+    GatewayError,
+    GatewayUnreachable,
+    StreamBroken,
+)
 from ..settings import is_loopback
 from ..text import line, words
 from ..told import SILENT, Told
@@ -24,7 +32,7 @@ from .chat import ChatRequest
 from .chunks import Chunk
 from .models import Model
 from .rate_limit import RateLimit
-from .refusals import CHECK_NETWORK, LOADING, RUN_AGAIN, error_for
+from .refusals import error_for
 from .stream_reader import StreamReader
 
 #: Seconds without a byte. Behind Globus Compute the gateway itself gives up after about 300.
@@ -139,7 +147,8 @@ class Gateway:
             ) as response:
                 if response.status_code != 200:
                     raise await self._refusal(response, asked)
-                reader = StreamReader(response.headers.get("content-type", ""), asked)
+                kind = response.headers.get("content-type", "")
+                reader = StreamReader(kind, asked, _bearer(response))
                 _check_encoding(response)
                 # Held until the response is closed: an async generator that is dropped before
                 # cannot be finished off in a kernel where nest_asyncio was applied.
@@ -147,8 +156,7 @@ class Gateway:
                     async for chunks in reads:
                         yield chunks
                 if reader.failure is not None:
-                    error = _explained(reader.failure, model, request)
-                    raise self._without_bearer(error, response)
+                    raise _explained(reader.failure, model, request)
                 return
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             if reader is not None and reader.complete:
@@ -183,17 +191,13 @@ class Gateway:
 
     async def _refusal(self, response: httpx.Response, asked: str) -> AlcfError:
         body = b"" if _is_encoded(response) else (await _body(response, MAX_ERROR))[:MAX_ERROR]
-        bearer = response.request.extensions.get("alcf_bearer", "your login")
-        error = error_for(response.status_code, response.headers, body, asked=asked, bearer=bearer)
-        return self._without_bearer(error, response)
-
-    def _without_bearer(self, error: AlcfError, response: httpx.Response) -> AlcfError:
-        """Whatever stands in front of the gateway, or behind it, may repeat what it was sent."""
-        token = response.request.headers.get("authorization", "").removeprefix("Bearer ")
-        if token:
-            error.what = error.what.replace(token, "(token)")
-            error.detail = error.detail.replace(token, "(token)")
-        return error
+        return error_for(
+            response.status_code,
+            response.headers,
+            _without_bearer(body, response),
+            asked=asked,
+            bearer=response.request.extensions.get("alcf_bearer", "your login"),
+        )
 
     def _unreachable(self, error: Exception) -> GatewayUnreachable:
         why = "timed out" if isinstance(error, httpx.TimeoutException) else type(error).__name__
@@ -261,15 +265,24 @@ def _parsed(content: bytes, response: httpx.Response, path: str) -> Any:
         return json.loads(content)
     except (ValueError, RecursionError):
         pass
-    token = response.request.headers.get("authorization", "").removeprefix("Bearer ")
-    detail = words(content.decode("utf-8", "replace"))
     raise GatewayError(
         f"The gateway answered {path} with something that is not JSON"
         " (a login page of the network, perhaps).",
         CHECK_NETWORK,
         status=response.status_code,
-        detail=detail.replace(token, "(token)") if token else detail,
+        detail=words(_without_bearer(content, response).decode("utf-8", "replace")),
     )
+
+
+def _bearer(response: httpx.Response) -> str:
+    """The token that the request carried."""
+    return str(response.request.headers.get("authorization", "")).removeprefix("Bearer ")
+
+
+def _without_bearer(body: bytes, response: httpx.Response) -> bytes:
+    """Whatever stands in front of the gateway, or behind it, may repeat what it was sent."""
+    token = _bearer(response).encode()
+    return body.replace(token, b"(token)") if token else body
 
 
 def _explained(error: AlcfError, model: Model, request: ChatRequest) -> AlcfError:

@@ -1,19 +1,30 @@
-"""What the gateway answered, told as an error of ours. Pure: status, headers and body go in.
+"""A reason, told as an error of ours with the next thing to type: a table read from the top. Pure.
 
-The gateway has six ways of saying no (A to F below), and two kinds of model server behind it
-whose own refusals arrive wrapped: in a bytes repr, in a remote traceback, or as assistant text
-inside a stream of status 200. The shape is recognised, never the cluster.
+The outside's words that decide anything stand in `SAYS`, and nowhere else; our own never do.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import (
+    ANOTHER_PLACE,
+    CHECK_GATEWAY,
+    CHECK_NETWORK,
+    LOADING,
+    LOG_IN,
+    LOG_IN_ANEW,
+    LOG_IN_AS_ARGONNE,
+    LOG_IN_OR_SET,
+    NOT_YOUR_LOGIN,
+    RUN_AGAIN,
+    SEE_HELP,
+    SEE_MODELS,
+    SHORTEN,
     AccessDenied,
     AlcfError,
     GatewayError,
@@ -27,54 +38,170 @@ from ..errors import (
     RequestRefused,
     StreamBroken,
 )
+from ..text import words
+from .envelopes import Reason, read_reason, reason_in_event
 
-#: The id of the chunk in which the gateway hides a direct endpoint's failure as assistant text.
-API_ERROR_ID = "chatcmpl-api-error"
+#: How a login of one's own is called where it is named.
+OWN_LOGIN = "your login"
 
 #: Seconds for which the gateway remembers that it could not ask Globus about a token.
 OUTAGE_SECONDS = 60.0
 
-#: How a login of one's own is called where it is named.
-OWN_LOGIN = "your login"
-LOG_IN = "Log in: %alcf_login"
-SEE_MODELS = "See what runs: %alcf_models"
-LOADING = "Loading takes 10 to 15 minutes; run the cell again then. " + SEE_MODELS
-RUN_AGAIN = "Run the cell again."
-CHECK_NETWORK = (
-    "Check the network (on a compute node: the proxy) and %config AlcfMagics.gateway_url"
-)
-CHECK_GATEWAY = "Check the gateway's address: %config AlcfMagics.gateway_url"
-SHORTEN = "Shorten the prompt, ask for less with --max-tokens, or take another model: %alcf_models"
-
-_OVERFLOW = re.compile(r"maximum context length|available context size|exceed_context", re.I)
-_NO_CHAT = re.compile(r"not support|unsupported", re.I)
-_INSIDE_BYTES = re.compile(r"Upstream endpoint returned (\d{3}): b(['\"])(.*)", re.S)
-_INSIDE_TRACEBACK = re.compile(
-    r"status code: (\d{3})\s+Response text: (.*?)\s+Response headers:", re.S
-)
-_INSIDE_STREAM_CALL = re.compile(r"Could not send stream API call to \S+: (\{.*)", re.S)
-_MESSAGE = re.compile(r'"message"\s*:\s*"((?:[^"\\]|\\.)*)')
-_CODE = re.compile(r'"code"\s*:\s*(\d{3})')
-_ADDRESS = re.compile(r"\s*(?:at |for url )?'?https?://[^\s'\"),]*[^\s'\"),:.]'?")
-#: Texts that send people to another tool are cut before the sentence that does.
-_OTHER_TOOLS = re.compile(r"inference_auth_token|app\.globus\.org/logout|alcf[-_](?:tokens|ai)\b")
-_SENTENCE_END = re.compile(r"[.!?](?=\s)")
-#: Bytes of an answer that are read for its reason, and characters of a reason.
-LONGEST = 65536
-LONGEST_REASON = 4000
+#: What the gateway and the model servers say, as far as something depends on it.
+SAYS = {
+    "fresh login": re.compile("high-assurance"),
+    "other account": re.compile("Must authenticate with"),
+    "group": re.compile("Group restrictions"),
+    "outage": re.compile("Could not"),
+    "stale": re.compile("not active or invalid|token expired", re.I),
+    "no token": re.compile(r"Missing \('Authorization'"),
+    "too long": re.compile("maximum context length|available context size|exceed_context", re.I),
+    "no chat": re.compile("not support|unsupported", re.I),
+    "hidden": re.compile("during processing"),
+    "unreached": re.compile("connection attempts failed|Timeout"),
+}
 
 
 @dataclass(frozen=True)
-class Reason:
-    """Why, in the words of whoever refused. `status` is the model server's own where known."""
+class Refusal:
+    """A refused request: the HTTP status (None inside a stream), the reason, and who asked what.
 
-    text: str
-    code: str = ""
+    `asked` names what was asked for, `bearer` where the token came from; `began` says whether text
+    of the answer had come.
+    """
+
+    reason: Reason
     status: int | None = None
-    error_id: str = ""
-    retry_after: float | None = None
-    is_json: bool = True
-    is_page: bool = False
+    asked: str = ""
+    bearer: str = OWN_LOGIN
+    began: bool = False
+
+    def says(self, what: str) -> bool:
+        """Whether the outside's words mean this; see SAYS."""
+        return SAYS[what].search(self.reason.text) is not None
+
+    @property
+    def own(self) -> int | None:
+        """The model server's own status, or else the gateway's."""
+        return self.status if self.reason.status is None else self.reason.status
+
+    @property
+    def is_clients(self) -> bool:
+        """Whether the request itself was wrong."""
+        return self.own is not None and 400 <= self.own < 500
+
+    @property
+    def words(self) -> dict[str, str]:
+        """What a message may name."""
+        said, reason = self.reason.shown, self.reason
+        return {
+            "said": said or "no reason given",
+            "so": f": {said}" if said else "",
+            "asked": self.asked or "The model",
+            "place": self.asked or "that",
+            "bearer": self.bearer,
+            "named": "" if self.bearer == OWN_LOGIN else f"; {self.bearer} is refused",
+            "status": str(self.status),
+            "number": f" Error id {reason.error_id}." if reason.error_id else "",
+            "wait": _wait(reason),
+        }
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One row: when it applies, the error that it is, what that says, and what to do next.
+
+    `fields` are set on the error.
+    """
+
+    applies: Callable[[Refusal], bool]
+    error: type[AlcfError]
+    what: str
+    next_step: str
+    fields: Mapping[str, Any] = field(default_factory=dict)
+
+    def told(self, refusal: Refusal) -> AlcfError:
+        words = refusal.words
+        error = self.error(self.what.format_map(words), self.next_step.format_map(words))
+        for name, value in self.fields.items():
+            setattr(error, name, value)
+        return error
+
+
+#: A refusal of any status, wherever it stands.
+REQUEST = (
+    Rule(lambda r: r.says("too long"), RequestRefused,
+         "The prompt is too long for {place}: {said}", SHORTEN),
+    Rule(lambda r: r.says("no chat"), RequestRefused,
+         "The request was refused: {said}", SEE_MODELS),
+    Rule(lambda r: True, RequestRefused,
+         "The request was refused: {said}", SEE_HELP),
+)  # fmt: skip
+
+LIMIT = Rule(lambda r: True, RateLimited, "Too much at once{so}.", "Run the cell again in {wait}.")
+
+#: A 401: what the gateway says of the token.
+TOKEN = (
+    Rule(lambda r: r.says("fresh login"), LoginExpired,
+         "ALCF asks for a fresh login: the last one is too long ago{named}.",
+         LOG_IN_ANEW, {"fresh_login": True}),
+    Rule(lambda r: r.says("other account"), LoginExpired,
+         "ALCF asks for a login with an Argonne or ALCF account{named}.",
+         LOG_IN_AS_ARGONNE, {"fresh_login": True}),
+    Rule(lambda r: r.says("group"), AccessDenied, "The gateway refused: {said}", SEE_MODELS),
+    Rule(lambda r: r.says("outage"), GatewayUnreachable,
+         "The gateway cannot check tokens just now: {said}.", NOT_YOUR_LOGIN),
+    Rule(lambda r: r.says("stale") and r.bearer == OWN_LOGIN, LoginExpired,
+         "The gateway no longer accepts {bearer}.", LOG_IN),
+    Rule(lambda r: r.says("stale"), LoginExpired,
+         "The gateway does not accept {bearer}.", LOG_IN_OR_SET),
+    Rule(lambda r: r.says("no token"), NotLoggedIn, "The gateway got no token.", LOG_IN),
+    Rule(lambda r: True, AccessDenied, "The gateway refused {bearer}: {said}.", LOG_IN),
+)  # fmt: skip
+
+#: An answer whose status is not 200.
+ANSWER: tuple[Rule | tuple[Callable[[Refusal], bool], tuple[Rule, ...]], ...] = (
+    # The gateway itself speaks JSON: this is a proxy, or the network's own login.
+    Rule(lambda r: r.reason.is_page and r.status in (401, 403, 407), GatewayError,
+         "Something before the gateway said {status}{so}.", CHECK_NETWORK),
+    (lambda r: r.status == 401, TOKEN),
+    Rule(lambda r: r.status == 403, AccessDenied, "The gateway refused{so}.", SEE_MODELS),
+    (lambda r: r.status == 429, (LIMIT,)),
+    Rule(lambda r: r.status in (408, 504), GatewayUnreachable,
+         "The model server of {place} did not answer in time.", RUN_AGAIN),
+    Rule(lambda r: r.reason.code == "cluster_under_maintenance", Maintenance,
+         "{said}", ANOTHER_PLACE),
+    Rule(lambda r: r.reason.code == "failed_to_get_cluster_jobs", GatewayUnreachable,
+         "The gateway cannot reach the cluster's status page.", RUN_AGAIN),
+    Rule(lambda r: r.status == 503 and r.reason.is_json and r.reason.code != "proxy",
+         ModelNotReady, "{asked} is not ready{so}", LOADING),
+    Rule(lambda r: r.status == 404 and (
+             r.reason.code in ("cluster_not_found", "endpoint_not_found")
+             or r.reason.status == 404),
+         ModelNotFound, "The gateway does not know {place}{so}", SEE_MODELS),
+    (lambda r: r.is_clients and r.reason.is_json and r.status != 404, REQUEST),
+    Rule(lambda r: r.status in (404, 405), GatewayError,
+         "The gateway failed with status {status}{so}.{number}", CHECK_GATEWAY),
+    Rule(lambda r: not r.reason.is_json and (r.status or 0) < 500, GatewayError,
+         "The gateway failed with status {status}{so}.{number}", CHECK_GATEWAY),
+    Rule(lambda r: True, GatewayError,
+         "The gateway failed with status {status}{so}.{number}", RUN_AGAIN),
+)  # fmt: skip
+
+#: An error inside a stream of status 200.
+EVENT: tuple[Rule | tuple[Callable[[Refusal], bool], tuple[Rule, ...]], ...] = (
+    (lambda r: r.own == 429, (LIMIT,)),
+    Rule(lambda r: r.began, StreamBroken, "The model server broke off: {said}.", RUN_AGAIN),
+    Rule(lambda r: r.own == 504, ModelNotReady,
+         "{asked} sent nothing within the gateway's time; it may be cold.", LOADING),
+    (lambda r: r.says("too long") or (r.is_clients and r.own != 404), REQUEST),
+    Rule(lambda r: r.says("hidden"), StreamBroken,
+         "The model server gave no reason; most often the prompt is longer than its window.",
+         SHORTEN, {"reason_hidden": True}),
+    Rule(lambda r: r.says("unreached"), GatewayUnreachable,
+         "The gateway cannot reach the model server: {said}", RUN_AGAIN),
+    Rule(lambda r: True, StreamBroken, "The model server broke off: {said}.", RUN_AGAIN),
+)  # fmt: skip
 
 
 def error_for(
@@ -90,12 +217,11 @@ def error_for(
     `asked` names what was asked for (a model and its cluster); `bearer` names where the token
     came from, so that a refused one can be told.
     """
-    reason = read_reason(body, headers)
-    error = _error(status, reason, asked, bearer)
-    error.status = status
-    error.detail = body.decode("utf-8", "replace")
-    error.error_id = reason.error_id
-    return error
+    refusal = Refusal(read_reason(body, headers), status, asked, bearer)
+    error = _told(ANSWER, refusal)
+    if isinstance(error, GatewayUnreachable) and status == 401:
+        error.retry_after = OUTAGE_SECONDS
+    return _with_source(error, refusal, status, body.decode("utf-8", "replace"))
 
 
 def error_in_event(
@@ -107,281 +233,48 @@ def error_in_event(
 ) -> AlcfError | None:
     """The error that an event of a 200 stream is, or None for a chunk of an answer.
 
-    `began` says whether real text came before: then whatever happens is a broken stream.
+    `name` is the name of the event; `began` says whether real text came before: then whatever
+    happens is a broken stream, but for a limit, which has a cure of its own.
     """
-    if event.get("id") == API_ERROR_ID:
-        reason = _inner(_chunk_text(event).strip().removeprefix("[ERROR]").strip())
-    elif event.get("object") == "error":
-        reason = _of_object(event)
-    elif event.get("error"):
-        inner = event["error"]
-        reason = _of_object(inner if isinstance(inner, Mapping) else {"message": str(inner)})
-    else:
+    reason = reason_in_event(event, name)
+    if reason is None:
         return None
-    error = _broken(reason) if began else _before_text(reason, asked)
-    error.status = reason.status
-    error.detail = json.dumps(dict(event))
-    return error
+    refusal = Refusal(reason, asked=asked, began=began)
+    error = _told(EVENT, refusal)
+    return _with_source(error, refusal, reason.status, json.dumps(dict(event), ensure_ascii=False))
 
 
 def is_stale_token(status: int, body: bytes) -> bool:
     """Whether a refreshed token may help: a 401 that says that the token is no longer active."""
-    return status == 401 and _is_stale(read_reason(body, {}).text)
+    return status == 401 and Refusal(read_reason(body, {})).says("stale")
 
 
-def read_reason(body: bytes, headers: Mapping[str, str]) -> Reason:
-    """Read any of the envelopes:
-
-    A {"error": {code, message, info}} · B {"detail": text} · C {"detail": [{type, loc, msg}]}
-    · D {"error": {code, message, error_id}} · E HTML or plain text
-    · F {"error": text, message, retry_after}
-    """
-    retry_after = _seconds(headers.get("retry-after"))
-    text = body[:LONGEST].decode("utf-8", "replace")
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        said, is_page = _of_page(text, headers)
-        return Reason(said, retry_after=retry_after, is_json=False, is_page=is_page)
-    if not isinstance(value, Mapping):
-        return Reason("", retry_after=retry_after)
-    error, detail = value.get("error"), value.get("detail")
-    if isinstance(error, Mapping):
-        inner = _inner(str(error.get("message") or ""))
-        return Reason(
-            _with_fields(inner.text, error.get("info")),
-            code=str(error.get("code") or ""),
-            status=inner.status,
-            error_id=str(error.get("error_id") or ""),
-            retry_after=retry_after,
-        )
-    if isinstance(error, str):
-        said = " ".join(str(part) for part in (error, value.get("message")) if part)
-        wait = _seconds(value.get("retry_after"))
-        return Reason(said, code="proxy", retry_after=wait if wait is not None else retry_after)
-    if isinstance(detail, list):
-        return Reason("; ".join(filter(None, map(_of_field, detail))), retry_after=retry_after)
-    inner = _of_object(value) if value.get("object") == "error" else _inner(str(detail or ""))
-    return Reason(inner.text, status=inner.status, retry_after=retry_after)
+def _told(
+    table: tuple[Rule | tuple[Callable[[Refusal], bool], tuple[Rule, ...]], ...],
+    refusal: Refusal,
+) -> AlcfError:
+    """What the first row that applies says; a row may lead to a table of its own."""
+    for row in table:
+        if isinstance(row, Rule):
+            if row.applies(refusal):
+                return row.told(refusal)
+        elif row[0](refusal):
+            return _told(row[1], refusal)
+    raise AssertionError("the last row of a table always applies")
 
 
-def _error(status: int, reason: Reason, asked: str, bearer: str) -> AlcfError:
-    said = _shown(reason.text)
-    place = asked or "that"
-    if reason.is_page and status in (401, 403, 407):
-        # The gateway itself speaks JSON: this is a proxy, or the network's own login.
-        return GatewayError(f"Something before the gateway said {status}: {said}.", CHECK_NETWORK)
-    if status == 401:
-        return _unauthorized(reason, bearer)
-    if status == 403:
-        return AccessDenied(f"The gateway refused: {said or 'not allowed'}.", SEE_MODELS)
-    if status == 429:
-        return _rate_limited(reason)
-    if status in (408, 504):
-        return GatewayUnreachable(f"The model server of {place} did not answer in time.", RUN_AGAIN)
-    if reason.code == "cluster_under_maintenance":
-        return Maintenance(said, "Another cluster may have the model: %alcf_models")
-    if reason.code == "failed_to_get_cluster_jobs":
-        return GatewayUnreachable("The gateway cannot reach the cluster's status page.", RUN_AGAIN)
-    if status == 503 and reason.is_json and reason.code != "proxy":
-        return ModelNotReady(f"{asked or 'The model'} is not ready: {said}", LOADING)
-    if status == 404 and (
-        reason.code in ("cluster_not_found", "endpoint_not_found") or reason.status == 404
-    ):
-        return ModelNotFound(f"The gateway does not know {place}: {said}", SEE_MODELS)
-    own = reason.status if reason.status is not None else status
-    if 400 <= own < 500 and reason.is_json and status != 404:
-        return _refused(said, place)
-    number = f" Error id {reason.error_id}." if reason.error_id else ""
-    return GatewayError(
-        f"The gateway failed with status {status}{': ' + said if said else ''}.{number}",
-        CHECK_GATEWAY
-        if status in (404, 405) or not (reason.is_json or status >= 500)
-        else RUN_AGAIN,
-    )
-
-
-def _unauthorized(reason: Reason, bearer: str) -> AlcfError:
-    said = reason.text
-    if "high-assurance" in said or "Must authenticate with" in said:
-        why, cure = (
-            ("ALCF asks for a fresh login: the last one is too long ago", "Again: %alcf_login")
-            if "high-assurance" in said
-            else (
-                "ALCF asks for a login with an Argonne or ALCF account",
-                "Log in with that account (if Globus does not ask which, sign out of Globus "
-                "first): %alcf_login",
-            )
-        )
-        named = "" if bearer == OWN_LOGIN else f"; {bearer} is refused"
-        expired = LoginExpired(f"{why}{named}.", cure)
-        expired.fresh_login = True
-        return expired
-    if "Group restrictions" in said:
-        return AccessDenied(f"The gateway refused: {_shown(said)}", SEE_MODELS)
-    if "Could not" in said:
-        outage = GatewayUnreachable(
-            f"The gateway cannot check tokens just now: {_shown(said)}.",
-            "It is not your login; run the cell again in a minute.",
-        )
-        outage.retry_after = OUTAGE_SECONDS
-        return outage
-    if _is_stale(said):
-        if bearer == OWN_LOGIN:
-            return LoginExpired(f"The gateway no longer accepts {bearer}.", LOG_IN)
-        return LoginExpired(
-            f"The gateway does not accept {bearer}.", "Set another, or log in: %alcf_login"
-        )
-    if "Missing ('Authorization'" in said:
-        return NotLoggedIn("The gateway got no token.", LOG_IN)
-    return AccessDenied(
-        f"The gateway refused {bearer}: {_shown(said) or 'no reason given'}.", LOG_IN
-    )
-
-
-def _rate_limited(reason: Reason) -> RateLimited:
-    wait = reason.retry_after
-    tokens = reason.code == "too_many_requests"
-    error = RateLimited(
-        f"Too much at once: {_shown(reason.text) or 'rate limit'}.".replace("..", "."),
-        f"Run the cell again in {wait:.0f} s."
-        if wait is not None
-        else f"Run the cell again in {'a minute' if tokens else 'a few seconds'}.",
-    )
-    error.retry_after = wait
+def _with_source(error: AlcfError, refusal: Refusal, status: int | None, said: str) -> AlcfError:
+    """What the outside said, whole, beside what is told of it."""
+    error.status = status
+    error.detail = words(said)
+    error.error_id = refusal.reason.error_id
+    if isinstance(error, RateLimited):
+        error.retry_after = refusal.reason.retry_after
     return error
 
 
-def _refused(said: str, place: str) -> RequestRefused:
-    if _OVERFLOW.search(said):
-        return RequestRefused(f"The prompt is too long for {place}: {said}", SHORTEN)
-    return RequestRefused(
-        f"The request was refused: {said or 'no reason given'}",
-        SEE_MODELS if _NO_CHAT.search(said) else "See %alcf --help",
-    )
-
-
-def _before_text(reason: Reason, asked: str) -> AlcfError:
-    said = _shown(reason.text)
-    status = reason.status
-    if status == 504:
-        return ModelNotReady(
-            f"{asked} sent nothing within the gateway's time; it may be cold.", LOADING
-        )
-    if _OVERFLOW.search(said) or (status is not None and 400 <= status < 500 and status != 404):
-        return _refused(said, asked)
-    if "during processing" in said:
-        hidden = StreamBroken(
-            "The model server gave no reason; most often the prompt is longer than its window.",
-            SHORTEN,
-        )
-        hidden.reason_hidden = True
-        return hidden
-    if "connection attempts failed" in said or "Timeout" in said:
-        return GatewayUnreachable(f"The gateway cannot reach the model server: {said}", RUN_AGAIN)
-    return _broken(reason)
-
-
-def _broken(reason: Reason) -> StreamBroken:
-    said = _shown(reason.text)
-    return StreamBroken(f"The model server broke off: {said or 'no reason given'}.", RUN_AGAIN)
-
-
-def _is_stale(said: str) -> bool:
-    return "not active or invalid" in said or "token expired" in said.lower()
-
-
-def _inner(text: str) -> Reason:
-    """Take the model server's own words out of what the gateway wrapped them in."""
-    wrapped = _INSIDE_BYTES.search(text)
-    if wrapped:
-        # The repr of a bytes object, cut at 256 bytes: it need not parse.
-        return _of_body(wrapped[3].replace("\\'", "'"), int(wrapped[1]))
-    wrapped = _INSIDE_TRACEBACK.search(text)
-    if wrapped:
-        return _of_body(wrapped[2], int(wrapped[1]))
-    wrapped = _INSIDE_STREAM_CALL.search(text)
-    if wrapped:
-        return _of_body(wrapped[1], None)
-    if "Traceback (most recent call last)" in text:
-        return Reason("the model server's worker failed")
-    return Reason(text)
-
-
-def _of_body(body: str, status: int | None) -> Reason:
-    """A model server's JSON error, whole or cut."""
-    message, code = _MESSAGE.search(body), _CODE.search(body)
-    said = (
-        re.sub(r"\\(.)", lambda escape: " " if escape[1] == "n" else escape[1], message[1])
-        if message
-        else ""
-    )
-    return Reason(said, status=status if status is not None else int(code[1]) if code else None)
-
-
-def _of_object(error: Mapping[str, Any]) -> Reason:
-    code = error.get("code")
-    inner = _inner(str(error.get("message") or ""))
-    return Reason(inner.text, status=code if isinstance(code, int) else inner.status)
-
-
-def _of_field(problem: object) -> str:
-    """One entry of a pydantic error list: which field, and what is wrong with it."""
-    if not isinstance(problem, Mapping):
-        return ""
-    where = problem.get("loc")
-    path = (
-        ".".join(str(part) for part in where[2:] if part not in ("str", "list[str]"))
-        if isinstance(where, list)
-        else ""
-    )
-    return f"{path}: {problem.get('msg', '')}" if path else str(problem.get("msg", ""))
-
-
-def _with_fields(text: str, info: object) -> str:
-    if not isinstance(info, Mapping):
-        return text
-    errors, fields = info.get("errors"), info.get("fields")
-    named = [
-        f"{error.get('field')}: {error.get('message')}"
-        for error in (errors if isinstance(errors, list) else [])
-        if isinstance(error, Mapping)
-    ] or [str(field) for field in (fields if isinstance(fields, list) else [])]
-    return f"{text} ({'; '.join(named)})" if named else text
-
-
-def _of_page(text: str, headers: Mapping[str, str]) -> tuple[str, bool]:
-    """An HTML page by its title, plain text by its first line; and whether it is a page."""
-    title = re.search(r"<title[^>]*>(.*?)</title>", text, re.S | re.I)
-    if title:
-        return f"a web page “{' '.join(title[1].split())[:80]}” instead of an answer", True
-    if "<" in text or "html" in headers.get("content-type", ""):
-        return "a web page instead of an answer", True
-    return " ".join(text.split())[:120], False
-
-
-def _chunk_text(event: Mapping[str, Any]) -> str:
-    try:
-        return str(event["choices"][0]["delta"]["content"])
-    except (KeyError, IndexError, TypeError):
-        return ""
-
-
-def _shown(text: str) -> str:
-    """What a reader may see of a server's text: one line, no inner address, no other tool."""
-    text = text[:LONGEST_REASON]
-    other = _OTHER_TOOLS.search(text)
-    if other:
-        ends = [end.end() for end in _SENTENCE_END.finditer(text, 0, other.start())]
-        text = text[: ends[-1]] if ends else ""
-    text = _ADDRESS.sub("", text)
-    text = re.sub(r"^(?:Error:\s*)+", "", " ".join(text.split()))
-    return text.rstrip(" .,") if len(text) <= 400 else text[:400].rstrip(" .,") + "…"
-
-
-def _seconds(value: object) -> float | None:
-    try:
-        seconds = float(value)  # type: ignore[arg-type]  # anything else is a TypeError
-    except (TypeError, ValueError, OverflowError):
-        return None
-    return seconds if 0 <= seconds < 1e6 else None
+def _wait(reason: Reason) -> str:
+    """How long to wait after a limit, in words."""
+    if reason.retry_after is not None:
+        return f"{reason.retry_after:.0f} s"
+    return "a minute" if reason.code == "too_many_requests" else "a few seconds"

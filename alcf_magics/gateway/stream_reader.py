@@ -19,9 +19,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ..errors import AlcfError, GatewayError, StreamBroken
+from ..errors import CHECK_NETWORK, RUN_AGAIN, AlcfError, GatewayError, StreamBroken
 from .chunks import Chunk, Delta
-from .refusals import API_ERROR_ID, CHECK_NETWORK, RUN_AGAIN, error_in_event
+from .envelopes import API_ERROR_ID
+from .refusals import error_in_event
 from .sse import Decoder, Event, LineTooLong
 
 #: Bytes of an answer that comes as one JSON object.
@@ -33,10 +34,17 @@ _DECODE = json.JSONDecoder().raw_decode
 class StreamReader:
     """Reads one answer. After each read: the chunks, then perhaps `failure`, or `done`.
 
-    `asked` names what was asked for, for the words of an error.
+    `asked` names what was asked for, for the words of an error; in these `secret`, which the
+    other side may repeat, reads as `(token)`.
     """
 
-    def __init__(self, content_type: str = "text/event-stream", asked: str = "the model") -> None:
+    def __init__(
+        self,
+        content_type: str = "text/event-stream",
+        asked: str = "the model",
+        secret: str = "",
+    ) -> None:
+        self._secret = json.dumps(secret)[1:-1]
         self._is_stream = content_type.startswith("text/event-stream")
         self._asked = asked
         self._decoder = Decoder()
@@ -86,8 +94,9 @@ class StreamReader:
         head = data.lstrip()
         if head:
             self._sniffed = True
-            if head.startswith(b"{"):
-                self._whole, self._is_stream = [], False
+            self._is_stream = not head.startswith(b"{")
+            if not self._is_stream:
+                self._whole = []
         return data
 
     def _collect(self, data: bytes) -> None:
@@ -144,6 +153,8 @@ class StreamReader:
 
     def _is_error(self, value: dict[str, Any], name: str) -> bool:
         """Whether an object is no chunk but an error; notes it as the failure that it is."""
+        if self._secret:
+            value = json.loads(json.dumps(value).replace(self._secret, "(token)"))
         error = error_in_event(value, name=name, began=self.began, asked=self._asked)
         # What goes wrong behind the end of an answer takes nothing from it.
         if error is not None and not self.complete and self.failure is None:
