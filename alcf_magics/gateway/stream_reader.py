@@ -94,9 +94,8 @@ class StreamReader:
         head = data.lstrip()
         if head:
             self._sniffed = True
-            self._is_stream = not head.startswith(b"{")
-            if not self._is_stream:
-                self._whole = []
+            if head.startswith(b"{"):
+                self._whole, self._is_stream = [], False
         return data
 
     def _collect(self, data: bytes) -> None:
@@ -110,6 +109,8 @@ class StreamReader:
 
     def _chunks(self, events: list[Event]) -> list[Chunk]:
         chunks: list[Chunk] = []
+        if events and self._whole is None:
+            self._is_stream = True  # whatever it calls itself
         for event in events:
             data = event.data
             if data == "[DONE]":

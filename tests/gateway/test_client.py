@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -25,7 +26,14 @@ from support.proxies import noting_proxy
 from support.wire import load
 
 GATEWAY = "https://gateway.example/resource_server"
-MODEL = Model("org/Name", "red", "fw", f"{GATEWAY}/red/fw/v1", Status.LIVE)
+MODEL = Model(
+    "org/Name",
+    "red",
+    "fw",
+    f"{GATEWAY}/red/fw/v1",
+    Status.LIVE,
+    refuses=frozenset({"chat_template_kwargs"}),
+)
 REQUEST = ChatRequest("org/Name", (Message("user", "hi"),))
 
 
@@ -90,7 +98,7 @@ def test_a_lenient_server_is_data_not_code() -> None:
     route = respx.post(f"{GATEWAY}/red/fw/v1/chat/completions").respond(
         content=sse(chunk("ok", "stop")), content_type="text/event-stream"
     )
-    lenient = Model(*(MODEL.name, "red", "fw", MODEL.base_url), accepts_chat_template_kwargs=True)
+    lenient = replace(MODEL, refuses=frozenset())
     extra = ChatRequest("org/Name", REQUEST.messages, {"chat_template_kwargs": {"a": 1}})
     with_gateway(lambda gateway: text_of(gateway, lenient, extra))
     assert json.loads(route.calls[0].request.content)["chat_template_kwargs"] == {"a": 1}
@@ -177,8 +185,8 @@ def test_never_more_than_eight_requests_a_second(sandbox: Sandbox) -> None:
     """Whatever a kernel asks at once, any second sees eight starts at most."""
     session = Session()
     session.choose(gateway_url=sandbox.gateway_url, globus_auth_url=sandbox.globus_auth_url)
-    pending = session.begin_login()
-    session.login.finish(sandbox.approve(pending.authorize_url), pending)
+    pending = session.account.begin()
+    session.account.finish(sandbox.approve(pending.authorize_url), pending)
     for _ in range(2):
         session.catalog(max_age=0)
     session.close()
@@ -222,8 +230,8 @@ def test_loopback_does_not_go_through_a_proxy(
             monkeypatch.setenv(name, url)
         session = Session()
         session.choose(gateway_url=sandbox.gateway_url, globus_auth_url=sandbox.globus_auth_url)
-        pending = session.begin_login()
-        assert "Logged in" in session.login.finish(sandbox.approve(pending.authorize_url), pending)
+        pending = session.account.begin()
+        assert "Logged in" in session.account.finish(sandbox.approve(pending.authorize_url), pending)
         assert session.ask("hello").text
         session.close()
     assert lines == []
