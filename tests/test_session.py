@@ -143,6 +143,7 @@ def test_a_script_that_closes_nothing_ends(home: object) -> None:
     assert done.returncode == 0
 
 
+@pytest.mark.clock
 def test_seconds_count_from_sending(sandbox: Sandbox) -> None:
     """What a prompt waited for its turn is no time to the first token."""
     session = logged_in(sandbox)

@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks.bench_streaming import Bench, Cost, bench
 
-pytestmark = [pytest.mark.slow, pytest.mark.kernel]
+pytestmark = [pytest.mark.slow, pytest.mark.kernel, pytest.mark.clock]
 
 #: Kernel CPU of a prompt, for that of reading its stream; bytes sent, for those of the text.
 CPU, SENT = 3.0, 12.0

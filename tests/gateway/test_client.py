@@ -196,6 +196,7 @@ def test_never_more_than_eight_requests_a_second(sandbox: Sandbox) -> None:
         assert ninth - first > 1.0
 
 
+@pytest.mark.clock
 def test_the_limit_lets_a_burst_through_at_once() -> None:
     """The first eight do not wait for each other."""
 

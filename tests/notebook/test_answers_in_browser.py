@@ -637,6 +637,7 @@ def run_of(seen: dict[str, Any], ended: float, begun: float) -> Run:
     )
 
 
+@pytest.mark.clock
 @pytest.mark.slow
 def test_a_long_answer_keeps_up_with_printing(home: Path, ready: Sandbox) -> None:
     """20,000 characters at 200 chunks a second: as soon done, as smooth, and nobody is moved."""
@@ -668,6 +669,7 @@ def test_a_long_answer_keeps_up_with_printing(home: Path, ready: Sandbox) -> Non
         assert answered.scrolled <= 2
 
 
+@pytest.mark.clock
 @pytest.mark.slow
 def test_a_reader_in_the_middle_of_the_answer_is_not_moved(home: Path, ready: Sandbox) -> None:
     """What the reader reads in a finished part stays where it is while more comes."""

@@ -51,6 +51,7 @@ def watched(shell: Shell, code: str, look: Any, **given: Any) -> tuple[Cell, lis
 # Growing
 
 
+@pytest.mark.clock
 def test_a_long_answer_grows_in_pieces_and_ends_as_one(shell: Shell, in_sandbox: Sandbox) -> None:
     """Finished parts stay as they are, the last one is redrawn, and in the end there is one."""
     slowly(in_sandbox, LONG, pace=0.05, burst=8)

@@ -463,6 +463,7 @@ LONG = [
 ]
 
 
+@pytest.mark.clock
 def test_a_long_answer_grows_in_pieces_and_ends_as_one(ready: Kernel, sandbox: Sandbox) -> None:
     """Finished parts are sent once; only the last output is redrawn; in the end there is one."""
     sandbox.answer, sandbox.pace, sandbox.burst = LONG, 0.03, 10

@@ -436,6 +436,7 @@ def test_a_scripted_answer_is_streamed_delta_by_delta(
     assert len(deltas(answer.text)) > 3
 
 
+@pytest.mark.clock
 def test_events_come_in_bursts(running: Sandbox, client: httpx.Client) -> None:
     """`burst` events share a network write, and `pace` lies between two of them."""
     running.answer, running.burst, running.pace = ["x"] * 6, 4, 0.1
@@ -734,6 +735,7 @@ def test_html_error_answers_everything_with_a_page() -> None:
     assert all(answer.text.startswith("<html>") for answer in answers)
 
 
+@pytest.mark.clock
 def test_slow_is_silent_for_a_second() -> None:
     """The headers come at once, the first token after a second."""
     with Sandbox("slow") as sandbox, gateway(sandbox) as client:
@@ -889,6 +891,7 @@ def test_a_client_that_leaves_ends_the_upstream_request(upstream: str) -> None:
 # Clients that leave, and the sandbox's own life
 
 
+@pytest.mark.clock
 @pytest.mark.parametrize(
     ("model", "burst"),
     [(GPT, 3), ("argonne/AuroraGPT-7B", 0)],
@@ -912,6 +915,7 @@ def test_a_client_that_leaves_is_noticed_at_once(
     assert running.disconnects[0] - left < 0.1
 
 
+@pytest.mark.clock
 def test_stop_ends_open_streams_threads_and_ports() -> None:
     """It takes less than a second, may be repeated, and the sandbox can start again."""
     before = set(threading.enumerate())
@@ -935,6 +939,7 @@ def test_stop_ends_open_streams_threads_and_ports() -> None:
         assert client.get("whoami").status_code == 200
 
 
+@pytest.mark.clock
 def test_a_kept_connection_answers_without_delay(client: httpx.Client) -> None:
     """No answer waits for the network to join small packets, which takes 40 ms."""
     taken = []

@@ -30,6 +30,7 @@ from comm.base_comm import BaseComm
 from IPython.core.displayhook import DisplayHook
 from IPython.core.displaypub import DisplayPublisher
 from IPython.core.interactiveshell import InteractiveShell
+from IPython.core.page import as_hook
 from traitlets.config import Config
 
 from support.outputs import ANSI, Displays, Json, Outputs, Shown
@@ -310,6 +311,10 @@ class _NotebookShell(InteractiveShell):
             displayhook_class=_Hook, display_pub_class=_Publisher, **given
         )
         self.kernel = _Kernel(self)
+        self.set_hook("show_in_pager", as_hook(self._show_page), 99)  # type: ignore[no-untyped-call]
+
+    def _show_page(self, data: Any, start: int = 0, **_: object) -> None:
+        self.front_end.ask_for({"source": "page", "data": data, "start": start})
 
     def set_next_input(self, s: str, replace: bool = False) -> None:
         self.front_end.ask_for({"source": "set_next_input", "text": s, "replace": replace})
