@@ -21,8 +21,8 @@ class _Parts:
     tool_calls: dict[int, dict[str, Any]] = field(default_factory=dict)
 
     def add(self, delta: Delta) -> None:
-        # A whole message behind the pieces of the same says nothing new.
         texts = self.texts
+        # A whole message behind the pieces of the same says nothing new.
         repeated = delta.whole and (texts.content.length or texts.reasoning.length)
         if delta.content and not repeated:
             texts.add(delta.content)

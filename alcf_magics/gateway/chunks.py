@@ -71,21 +71,19 @@ class Chunk:
     deltas: tuple[Delta, ...] = ()
     usage: Usage | None = None
 
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Chunk:
-        """Read a `chat.completion.chunk` or a `chat.completion`; unknown fields are ignored."""
-        choices, usage = value.get("choices"), value.get("usage")
-        if type(choices) is list and len(choices) == 1 and type(choices[0]) is dict:
-            deltas: tuple[Delta, ...] = (_delta(choices[0], 0),)
-        else:
-            deltas = _deltas(choices)
-        id, model = value.get("id"), value.get("model")
-        return cls(
-            _NAMES[id] if type(id) is str and id in _NAMES else _name(id),
-            _NAMES[model] if type(model) is str and model in _NAMES else _name(model),
-            deltas,
-            None if usage is None else Usage.from_json(usage),
-        )
+
+def chunk_of(value: Mapping[str, Any]) -> Chunk:
+    """Read a `chat.completion.chunk` or a `chat.completion`; unknown fields are ignored."""
+    choices, usage = value.get("choices"), value.get("usage")
+    id, model = value.get("id"), value.get("model")
+    return Chunk(
+        _NAMES[id] if type(id) is str and id in _NAMES else _name(id),
+        _NAMES[model] if type(model) is str and model in _NAMES else _name(model),
+        (_delta(choices[0], 0),)
+        if type(choices) is list and len(choices) == 1 and type(choices[0]) is dict
+        else _deltas(choices),
+        None if usage is None else Usage.from_json(usage),
+    )
 
 
 #: Names that came, and how they are shown: the same few stand in every chunk of an answer.

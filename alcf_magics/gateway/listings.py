@@ -6,14 +6,16 @@ No cluster or framework name stands here; routing is what the gateway lists.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
 from ..errors import GatewayError
+from ..text import line
 from .catalog import Catalog
+from .descriptions import described, descriptions_by_name
 from .families import capabilities_of, refused_by
-from .models import Capabilities, Model, Status
+from .models import Model, Status
 
 CHAT_ROUTE = "/v1/chat/completions"
 
@@ -36,10 +38,6 @@ _BY_LIST = {
     "others": Status.OFFLINE,
     "stopped": Status.OFFLINE,
 }
-
-
-#: How a capability is called in `/{cluster}/models`, and the field it sets.
-_FLAGS = ("chat", "tools", "vision", "embeddings")
 
 
 def cluster_names(list_endpoints: object) -> tuple[str, ...]:
@@ -65,44 +63,67 @@ def build_catalog(
     models: list[Model] = []
     clusters = cluster_names(list_endpoints)
     notes = list(notes)
-    for cluster in clusters:
-        entry = list_endpoints["clusters"][cluster]
-        frameworks = entry.get("frameworks") if isinstance(entry, Mapping) else None
-        if not isinstance(frameworks, Mapping):
-            notes.append(f"{cluster}: the gateway's entry could not be understood")
+    for name in clusters:
+        entry = list_endpoints["clusters"][name]
+        if not isinstance(entry, Mapping) or not isinstance(entry.get("frameworks"), Mapping):
+            notes.append(f"{name}: the gateway's entry could not be understood")
             continue
-        states = _states(jobs.get(cluster))
-        down = (status or {}).get(cluster) is False or (
-            status is None and _all_put_down(jobs.get(cluster))
+        cluster = _Cluster.read(
+            name, status, jobs.get(name), descriptions_by_name(descriptions.get(name))
         )
-        described = _descriptions(descriptions.get(cluster))
-        base = join_base(gateway_url, str(entry.get("base_url") or cluster))
-        for framework, offer in frameworks.items():
-            names, serves_chat = _offered(offer)
-            for name in names:
-                state, start = (states or {}).get(name.casefold(), (Status.OFFLINE, ""))
-                if down:
-                    state, start = Status.MAINTENANCE, ""
-                elif states is None:
-                    state = Status.UNKNOWN
-                said = described.get(name.casefold(), {})
-                capabilities = _overridden(capabilities_of(name), said)
-                models.append(
-                    Model(
-                        name=name,
-                        cluster=cluster,
-                        framework=framework,
-                        base_url=f"{base}/{framework}/v1",
-                        status=state,
-                        estimated_start=start,
-                        capabilities=capabilities
-                        if serves_chat
-                        else replace(capabilities, chat=False),
-                        description=str(said.get("description") or ""),
-                        refuses=refused_by(cluster, framework),
-                    )
-                )
-    return Catalog(tuple(models), clusters, tuple(notes))
+        base = join_base(gateway_url, str(entry.get("base_url") or name))
+        for framework, offer in entry["frameworks"].items():
+            models += cluster.models(framework, f"{base}/{framework}/v1", offer)
+    return Catalog(tuple(models), tuple(map(line, clusters)), tuple(map(line, notes)))
+
+
+@dataclass(frozen=True)
+class _Cluster:
+    """What is known of one cluster: its states by model (None: not known), and descriptions."""
+
+    name: str
+    down: bool
+    states: Mapping[str, tuple[Status, str]] | None
+    descriptions: Mapping[str, Mapping[str, Any]]
+
+    @classmethod
+    def read(
+        cls,
+        name: str,
+        status: Mapping[str, Any] | None,
+        jobs: Mapping[str, Any] | None,
+        descriptions: Mapping[str, Mapping[str, Any]],
+    ) -> _Cluster:
+        down = (status or {}).get(name) is False or (status is None and _all_put_down(jobs))
+        return cls(name, down, _states(jobs), descriptions)
+
+    def models(self, framework: str, base_url: str, offer: object) -> list[Model]:
+        """What one framework of the cluster offers."""
+        names, serves_chat = _offered(offer)
+        return [self._model(name, framework, base_url, serves_chat) for name in names]
+
+    def _model(self, name: str, framework: str, base_url: str, serves_chat: bool) -> Model:
+        state, start = self._state(name)
+        said = self.descriptions.get(name.casefold(), {})
+        capabilities = described(capabilities_of(name), said)
+        return Model(
+            name=line(name),
+            cluster=line(self.name),
+            framework=line(framework),
+            base_url=base_url,
+            status=state,
+            estimated_start=start,
+            capabilities=capabilities if serves_chat else replace(capabilities, chat=False),
+            description=line(said.get("description")),
+            refuses=refused_by(self.name, framework),
+        )
+
+    def _state(self, name: str) -> tuple[Status, str]:
+        if self.down:
+            return Status.MAINTENANCE, ""
+        if self.states is None:
+            return Status.UNKNOWN, ""
+        return self.states.get(name.casefold(), (Status.OFFLINE, ""))
 
 
 def _offered(offer: object) -> tuple[list[str], bool]:
@@ -138,21 +159,6 @@ def join_base(gateway_url: str, base_url: str) -> str:
     return origin + path
 
 
-def _overridden(known: Capabilities, said: Mapping[str, Any]) -> Capabilities:
-    """The server's own list of capabilities is complete; what it leaves out is not there."""
-    words = said.get("capabilities")
-    if not isinstance(words, list) or not words:
-        return known
-    named = {str(word).casefold() for word in words}
-    reasons = "reasoning" in named
-    return replace(
-        known,
-        **{flag: flag in named for flag in _FLAGS},
-        reasoning=reasons,
-        reasoning_levels=known.reasoning_levels if reasons else (),
-    )
-
-
 def _states(jobs: Mapping[str, Any] | None) -> dict[str, tuple[Status, str]] | None:
     """Best state and estimated start by model name; None when the jobs tell nothing.
 
@@ -162,7 +168,7 @@ def _states(jobs: Mapping[str, Any] | None) -> dict[str, tuple[Status, str]] | N
     for name, default in _BY_LIST.items():
         for job in _list(jobs, name):
             word = str(job.get("Model Status") or "").casefold()
-            state = (_BY_WORD.get(word, default), str(job.get("Estimated Start Time") or ""))
+            state = (_BY_WORD.get(word, default), line(job.get("Estimated Start Time"), 80))
             for model in str(job.get("Models") or "").split(","):
                 key = model.strip().casefold()
                 if key:
@@ -187,11 +193,3 @@ def _list(jobs: Mapping[str, Any] | None, name: str) -> list[Mapping[str, Any]]:
         if isinstance(entries, list)
         else []
     )
-
-
-def _descriptions(entries: Sequence[Any] | None) -> dict[str, Mapping[str, Any]]:
-    return {
-        entry["id"].casefold(): entry
-        for entry in entries or ()
-        if isinstance(entry, Mapping) and isinstance(entry.get("id"), str)
-    }

@@ -47,9 +47,6 @@ class Decoder:
         self._retry: int | None = None
 
     def feed(self, data: bytes) -> list[Event]:
-        plain = self._plain(data)
-        if plain is not None:
-            return plain
         if self._after_cr and data:
             # The CR has already ended its line; this LF belongs to it.
             data = data.removeprefix(b"\n")
@@ -57,13 +54,13 @@ class Decoder:
         if b"\r" in data:
             self._after_cr = data.endswith(b"\r")
             data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        if self._pieces and b"\n" in data:
+            data = b"".join([*self._pieces, data])
+            self._pieces.clear()
+            self._pending = 0
+        events, data = self._plain(data)
         *lines, rest = data.split(b"\n")
-        events: list[Event] = []
         if lines:
-            if self._pieces:
-                lines[0] = b"".join([*self._pieces, lines[0]])
-                self._pieces.clear()
-                self._pending = 0
             self._read(lines, events)
         if rest:
             self._pieces.append(rest)
@@ -71,25 +68,23 @@ class Decoder:
             self._check(self._pending)
         return events
 
-    def _plain(self, data: bytes) -> list[Event] | None:
-        """The events of a read that is nothing but whole ones of one line of data each.
+    def _plain(self, data: bytes) -> tuple[list[Event], bytes]:
+        """The events that a read begins with, if each is one line of data, and what is left.
 
-        As nearly all reads are; None for any other.
+        As nearly all events are: this costs a third of looking at each line.
         """
-        if self._pieces or self._data or self._event or self._at_start or self._after_cr:
-            return None
-        if data[-2:] != b"\n\n" or b"\r" in data or len(data) > self._max_line:
-            return None
+        cut = data.rfind(b"\n\n")
+        if cut < 0 or self._data or self._event or self._at_start or len(data) > self._max_line:
+            return [], data
         try:
-            *texts, _ = data.decode().split("\n\n")
+            texts = data[:cut].decode().split("\n\n")
         except UnicodeDecodeError:
-            return None
-        if data.count(b"\n") != 2 * len(texts):
-            return None
-        events = [
-            Event(t[6:], "message", self._id, self._retry) for t in texts if t[:6] == "data: "
-        ]
-        return events if len(events) == len(texts) else None
+            return [], data
+        if data.count(b"\n", 0, cut) != 2 * len(texts) - 2:
+            return [], data
+        last, retry = self._id, self._retry
+        events = [Event(t[6:], "message", last, retry) for t in texts if t[:6] == "data: "]
+        return (events, data[cut + 2 :]) if len(events) == len(texts) else ([], data)
 
     def end(self) -> list[Event]:
         """The event that the body ended in, if it did.

@@ -20,7 +20,7 @@ import json
 from typing import Any
 
 from ..errors import CHECK_NETWORK, RUN_AGAIN, AlcfError, GatewayError, StreamBroken
-from .chunks import Chunk, Delta
+from .chunks import Chunk, Delta, chunk_of
 from .envelopes import API_ERROR_ID
 from .refusals import error_in_event
 from .sse import Decoder, Event, LineTooLong
@@ -117,15 +117,16 @@ class StreamReader:
                 self.done = True
                 break
             try:
-                value = json.loads(data)
+                value, end = _DECODE(data)
             except (ValueError, RecursionError):
                 value = None
             # An event is one object, and that a chunk, as a rule.
-            for one in (value,) if type(value) is dict else self._objects(event):
+            is_one = type(value) is dict and end == len(data)
+            for one in (value,) if is_one else self._objects(event):
                 if (
                     "choices" in one and "error" not in one and one.get("id") != API_ERROR_ID
                 ) or not self._is_error(one, event.event):
-                    chunk = Chunk.from_json(one)
+                    chunk = chunk_of(one)
                     chunks.append(chunk)
                     for delta in chunk.deltas:
                         self._see(delta)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from alcf_magics.gateway.chunks import Chunk, Usage
+from alcf_magics.gateway.chunks import Usage, chunk_of
 from support.completions import accumulated, chunk, content
 
 
@@ -17,7 +17,7 @@ def test_odd_chunks_are_survived() -> None:
         {"usage": {"prompt_tokens": "many"}},
         {"id": [], "model": {}, "choices": [{"finish_reason": 7, "delta": []}]},
     ):
-        answer = accumulated(Chunk.from_json(odd))
+        answer = accumulated(chunk_of(odd))
         assert str(answer.content) == ""
         assert answer.usage is None
 

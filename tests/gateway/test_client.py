@@ -232,7 +232,9 @@ def test_loopback_does_not_go_through_a_proxy(
         session = Session()
         session.choose(gateway_url=sandbox.gateway_url, globus_auth_url=sandbox.globus_auth_url)
         pending = session.account.begin()
-        assert "Logged in" in session.account.finish(sandbox.approve(pending.authorize_url), pending)
+        assert "Logged in" in session.account.finish(
+            sandbox.approve(pending.authorize_url), pending
+        )
         assert session.ask("hello").text
         session.close()
     assert lines == []

@@ -6,7 +6,7 @@ from typing import Any
 
 from alcf_magics.gateway.accumulator import Accumulator
 from alcf_magics.gateway.chat import ChatRequest
-from alcf_magics.gateway.chunks import Chunk
+from alcf_magics.gateway.chunks import Chunk, chunk_of
 from alcf_magics.gateway.completions import Choice, Completion
 from alcf_magics.gateway.models import Model, Status
 
@@ -28,7 +28,7 @@ def completion(text: str = "", *, prompt: str = "hi", reasoning: str = "", **fie
 
 def chunk(**fields: object) -> Chunk:
     """A chunk as JSON brings it."""
-    return Chunk.from_json(fields)
+    return chunk_of(fields)
 
 
 def content(text: object, index: int = 0, finish: str | None = None) -> Chunk:
