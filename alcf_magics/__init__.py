@@ -16,7 +16,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ._session import Session, session
-from ._version import __version__
 from .errors import (
     AccessDenied,
     AlcfError,
@@ -42,6 +41,8 @@ if TYPE_CHECKING:
     from .gateway.completions import Choice, Completion
     from .gateway.models import Capabilities, Model, Status
     from .history import History
+
+    __version__: str
 
 #: Where the values are that `import alcf_magics` leaves for when somebody needs them.
 _LATER = {
@@ -87,6 +88,10 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from .gateway.records import version
+
+        return version()
     if name in _LATER:
         from importlib import import_module
 

@@ -7,13 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .._version import __version__
 from ..showing.display import answer_html, line_html
 from ..text import line, words
 from .chat import ChatRequest
 from .chunks import Usage
 from .models import Model
-from .records import Record
+from .records import Record, version
 
 
 @dataclass(frozen=True)
@@ -110,7 +109,7 @@ class Completion:
             first_token_seconds=self.first_token_seconds,
             usage=self.usage,
             finish_reason=self.finish_reason,
-            version=__version__,
+            version=version(),
         )
 
     @property

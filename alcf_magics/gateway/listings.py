@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ..errors import GatewayError
-from ..text import line
+from ..text import line, words
 from .catalog import Catalog
 from .descriptions import described, descriptions_by_name
 from .families import capabilities_of, refused_by
@@ -168,7 +168,7 @@ def _states(jobs: Mapping[str, Any] | None) -> dict[str, tuple[Status, str]] | N
     for name, default in _BY_LIST.items():
         for job in _list(jobs, name):
             word = str(job.get("Model Status") or "").casefold()
-            state = (_BY_WORD.get(word, default), line(job.get("Estimated Start Time"), 80))
+            state = (_BY_WORD.get(word, default), words(job.get("Estimated Start Time"))[:80])
             for model in str(job.get("Models") or "").split(","):
                 key = model.strip().casefold()
                 if key:

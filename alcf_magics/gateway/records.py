@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from .chunks import Usage
+
+
+@functools.cache
+def version() -> str:
+    """The version of this package, which pyproject.toml alone states."""
+    from importlib import metadata
+
+    try:
+        return metadata.version("alcf-magics")
+    except metadata.PackageNotFoundError:  # a checkout that was put on the path as it is
+        return "unknown"
 
 
 @dataclass(frozen=True)
