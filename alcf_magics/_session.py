@@ -15,7 +15,7 @@ import functools
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import CancelledError
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -34,12 +34,12 @@ from .errors import (
 )
 from .gateway.completions import Accumulator, ChatRequest, Completion
 from .settings import SETTING_NAMES, Settings
+from .told import SILENT, Told
 
 if TYPE_CHECKING:
-    from .auth.account import Login
-    from .auth.credentials import Bearers, GatewayAuth
-    from .auth.globus import PendingLogin
-    from .auth.grants import Secret
+    from .auth.account import Account
+    from .auth.credentials import Credentials
+    from .auth.signing import GatewayAuth
     from .gateway.catalog import Catalog, Model
     from .gateway.client import Gateway
     from .history import Entry, History
@@ -53,12 +53,13 @@ COUNT_SECONDS = 0.2
 
 @dataclass(frozen=True)
 class _Read:
-    """A catalog, when and where it was read, and whether with the clusters' descriptions."""
+    """A catalog, when, where and by whom it was read, and whether with descriptions."""
 
     catalog: Catalog
     at: float
     url: str
     described: bool
+    logins: int
 
 
 class Session:
@@ -69,25 +70,19 @@ class Session:
         self._before_sandbox: dict[str, str] = {}
         self._lock = threading.RLock()
         self._runtime: Runtime | None = None
-        self._bearers: Bearers | None = None
+        self._credentials: Credentials | None = None
         self._gateway: Gateway | None = None
         self._limit: Any = None
         self._catalog: _Read | None = None
-        self._login: Login | None = None
-        self.pending: PendingLogin | None = None
-        self._refused: tuple[Settings, Secret | None, LoginExpired] | None = None
+        self._account: Account | None = None
         self._closed = False
         self._history: History | None = None
         #: The sandbox that this session started, if it did.
         self.sandbox: Any = None
         #: The login panel that is open, if one is; a newer one makes it go quiet.
         self.panel: Any = None
-        #: Shows what is being waited for, while it is; an empty text takes it away.
-        self.on_wait: Callable[[str], None] = lambda line: None
-        #: What is being waited for just now, in words.
-        self.waiting_for = ""
-        self._notices: list[str] = []
-        self._shown_wait = ""
+        #: Who is told what is waited for, and what happened to the token file.
+        self.told: Told = SILENT
 
     def __repr__(self) -> str:
         return f"<alcf_magics session with {Settings.load(self._chosen).gateway_url}>"
@@ -132,33 +127,35 @@ class Session:
             return self._runtime
 
     @property
-    def bearers(self) -> Bearers:
+    def credentials(self) -> Credentials:
         """The grants of this kernel."""
         with self._lock:
-            if self._bearers is None:
-                from .auth.credentials import Bearers
-                from .auth.token_file import TokenFile
+            if self._credentials is None:
+                from .auth.credentials import Credentials
 
-                file = TokenFile(tell=self._notices.append, tell_wait=self._wait_for)
-                self._bearers = Bearers(lambda: self.settings, file)
-            return self._bearers
+                self._credentials = Credentials(lambda: self.settings)
+            return self._credentials
 
-    def notices(self) -> list[str]:
-        """What happened to the token file that the reader should know; told once."""
-        told, self._notices[:] = list(self._notices), []
-        return told
+    @property
+    def account(self) -> Account:
+        """Logging in and out."""
+        with self._lock:
+            if self._account is None:
+                from .auth.account import Account
 
-    def _wait_for(self, line: str) -> None:
-        self.waiting_for = line
-        if threading.current_thread() is threading.main_thread():
-            self._tick()  # nobody else will, while this thread waits
+                self._account = Account(
+                    lambda: self.settings,
+                    self.credentials,
+                    lambda: self.runtime.run(self.gateway.whoami),
+                )
+            return self._account
 
     @property
     def auth(self) -> GatewayAuth:
         """An `httpx.Auth` that keeps requests to the gateway authorised, sync or async."""
-        from .auth.credentials import GatewayAuth
+        from .auth.signing import GatewayAuth
 
-        return GatewayAuth(self.bearers, self.settings.gateway_url)
+        return GatewayAuth(self.credentials, self.settings.gateway_url, lambda: self.told)
 
     @property
     def gateway(self) -> Gateway:
@@ -173,74 +170,15 @@ class Session:
                 self._gateway = Gateway(url, self.auth, self._limit)
             return self._gateway
 
-    # The login
-
-    @property
-    def login(self) -> Login:
-        """Logging in, as the magics do it."""
-        with self._lock:
-            if self._login is None:
-                from .auth.account import Login
-
-                self._login = Login(self)
-            return self._login
-
-    def begin_login(self, *, fresh: bool = False) -> PendingLogin:
-        """The login to finish. One begun within ten minutes stays, so its code stays good."""
-        from .auth.globus import begin_login
-
-        settings = self.settings
-        now = time.time()
-        pending = self.pending
-        if (
-            pending is None
-            or (fresh and not pending.fresh)
-            or not pending.alive(now)
-            or pending.auth_server != settings.globus_auth_url
-        ):
-            pending = self.pending = begin_login(settings, now, fresh=fresh)
-        else:
-            # What is asked of the login may have changed; the code of either link will do.
-            pending = self.pending = pending.renewed(settings)
-        return pending
-
-    def end_login(self, pending: PendingLogin) -> None:
-        """This login is done: the next one needs a verifier of its own."""
-        with self._lock:
-            if self.pending is not None and self.pending.state == pending.state:
-                self.pending = None
-        self._catalog = None
-        self.refused = None
-
-    @property
-    def refused(self) -> LoginExpired | None:
-        """Why this gateway no longer takes this login.
-
-        An answer clears it, and so does a new login, here or in another kernel.
-        """
-        if self._refused is None:
-            return None
-        settings, token, error = self._refused
-        return error if (settings, token) == (self.settings, self._token()) else None
-
-    @refused.setter
-    def refused(self, error: LoginExpired | None) -> None:
-        self._refused = None if error is None else (self.settings, self._token(), error)
-
-    def _token(self) -> Secret | None:
-        grant = self.bearers.grant()
-        # A refresh keeps the refresh token: it is still the login that was refused.
-        return None if grant is None else grant.refresh_token or grant.access_token
-
     @contextlib.contextmanager
     def _noting_refusal(self) -> Iterator[None]:
         """Remember that the gateway refused the login, so that the next login is a real one."""
         try:
             yield
         except LoginExpired as error:
-            self.refused = error
+            self.account.note_refusal(error)
             raise
-        self.refused = None
+        self.account.note_answer()
 
     # What runs
 
@@ -253,6 +191,7 @@ class Session:
         if (
             read is not None
             and read.url == gateway.url
+            and read.logins == self.account.logins
             and (read.described or not described)
             and time.monotonic() - read.at < max_age
         ):
@@ -260,14 +199,15 @@ class Session:
         fetch = functools.partial(gateway.catalog, described=described)
         with self._noting_refusal():
             try:
-                catalog = self.runtime.run(fetch, self._tick)
+                catalog = self.runtime.run(fetch, self.told.tick)
             except GatewayUnreachable as error:
                 for _ in self._wait_out(error):
                     time.sleep(COUNT_SECONDS)
-                catalog = self.runtime.run(fetch, self._tick)
+                catalog = self.runtime.run(fetch, self.told.tick)
             except CancelledError:
                 raise AlcfError("The session was closed while it waited.") from None
-        self._catalog = _Read(catalog, time.monotonic(), gateway.url, described)
+        logins = self.account.logins
+        self._catalog = _Read(catalog, time.monotonic(), gateway.url, described, logins)
         return catalog
 
     def resolve(self, name: str = "", cluster: str = "") -> Model:
@@ -366,14 +306,8 @@ class Session:
         for batch in self.runtime.iterate(lambda: gateway.stream(model, request, answer.sent)):
             for at, chunk in batch:
                 answer.add(chunk, at)
-            self._tick()
+            self.told.tick()
             yield answer
-
-    def _tick(self) -> None:
-        """Show what a background thread waits for; called again and again on the main thread."""
-        if self.waiting_for != self._shown_wait:
-            self._shown_wait = self.waiting_for
-            self.on_wait(self.waiting_for)
 
     def _wait_out(self, error: GatewayUnreachable) -> Iterator[None]:
         """Count down until another try may succeed, a step at a time.
@@ -385,12 +319,10 @@ class Session:
         end = time.monotonic() + error.retry_after
         try:
             while (left := end - time.monotonic()) > 0:
-                self.waiting_for = f"{error.what} Trying once more in {left:.0f} s"
-                self._tick()
+                self.told.waiting(f"{error.what} Trying once more in {left:.0f} s")
                 yield
         finally:  # also when it is interrupted
-            self.waiting_for = ""
-            self._tick()
+            self.told.waiting("")
 
     def ask(
         self,
@@ -431,7 +363,7 @@ class Session:
             self._closed = True
             atexit.unregister(self.close)
             self.stop_sandbox()
-            self._bearers = self._catalog = self.pending = self._login = None
+            self._credentials = self._catalog = self._account = None
 
     def stop_sandbox(self) -> None:
         """Stop the sandbox that this session started; the settings are as they were before."""
@@ -439,6 +371,7 @@ class Session:
         if sandbox is not None:
             for name in ("gateway_url", "globus_auth_url"):
                 self.choose(**{name: self._before_sandbox.get(name)})
+            self.credentials.leave(sandbox.globus_auth_url)
             sandbox.stop()
 
     def enter_sandbox(self, sandbox: Any) -> None:
@@ -446,6 +379,7 @@ class Session:
         self.stop_sandbox()
         self._before_sandbox = dict(self._chosen)
         self.sandbox = sandbox
+        self.credentials.only_in_memory(sandbox.globus_auth_url)
         self.choose(gateway_url=sandbox.gateway_url, globus_auth_url=sandbox.globus_auth_url)
 
     def _close_gateway(self) -> None:

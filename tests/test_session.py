@@ -47,17 +47,17 @@ def test_a_refusal_belongs_to_its_gateway_and_ends_with_an_answer(sandbox: Sandb
     sandbox.scenario = "policy_timeout"
     with pytest.raises(LoginExpired):
         session.ask("hello")
-    assert session.refused is not None
-    assert session.login.state() is None
-    first = session.login.begin()
+    assert session.account.refused is not None
+    assert session.account.state() is None
+    first = session.account.begin()
     assert "prompt=login" in first.authorize_url
-    assert session.login.begin() == first  # a second run keeps the fresh one, too
+    assert session.account.begin() == first  # a second run keeps the fresh one, too
     session.choose(model="x")
-    assert session.refused is None
+    assert session.account.refused is None
     session.choose(model=None)
     sandbox.scenario = "default"
     session.ask("hello")
-    assert session.refused is None
+    assert session.account.refused is None
     session.close()
 
 
@@ -67,8 +67,8 @@ def test_a_forked_child_begins_anew(sandbox: Sandbox) -> None:
     """A child process neither hangs on its parent's loop nor closes its connections."""
     session = alcf_magics.session()
     session.choose(gateway_url=sandbox.gateway_url, globus_auth_url=sandbox.globus_auth_url)
-    pending = session.begin_login()
-    session.login.finish(sandbox.approve(pending.authorize_url), pending)
+    pending = session.account.begin()
+    session.account.finish(sandbox.approve(pending.authorize_url), pending)
     session.ask("hello")
     child = os.fork()
     if child == 0:
@@ -103,7 +103,7 @@ def test_a_token_that_is_none_is_named_and_hinders_no_login(
     session.choose(gateway_url=sandbox.gateway_url, globus_auth_url=sandbox.globus_auth_url)
     with pytest.raises(AlcfError, match="ALCF_AI_TOKEN"):
         session.ask("hello")
-    assert "ALCF_AI_TOKEN" in session.login.why()
+    assert "ALCF_AI_TOKEN" in session.account.why()
     session.close()
     session = logged_in(sandbox)
     assert session.ask("hello").text

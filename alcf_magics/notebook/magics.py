@@ -17,6 +17,7 @@ from .._session import close, session
 from ..errors import AlcfError, LoginExpired, LoginFailed, NotLoggedIn, in_one_line
 from ..settings import SETTING_NAMES, Settings
 from ..showing.display import Formats, show_link
+from ..told import SILENT, Told
 from . import question_marks as questions
 from .arguments import Help, Parser, expanded
 from .input_history import forget
@@ -49,7 +50,8 @@ class AlcfMagics(Magics):
 
     def __init__(self, shell: InteractiveShell) -> None:
         super().__init__(shell)
-        self.formats = Formats(shell, lambda: session().notices())
+        self._told: Told = SILENT
+        self.formats = Formats(shell, lambda: self._told.notices())
         for name in self._trait_values.keys() & set(SETTING_NAMES):  # from a configuration file
             session().choose(**{name: getattr(self, name)})
 
@@ -90,7 +92,7 @@ class AlcfMagics(Magics):
             return None
         with self._logging_in("login"):
             if options.status:
-                return session().login.status()
+                return session().account.status(self._told)
             self._log_in(code, options)
         return None
 
@@ -101,37 +103,43 @@ class AlcfMagics(Magics):
                 forget(self.shell, word)
 
     def _log_in(self, code: str, options: argparse.Namespace) -> None:
-        login = session().login
+        account, told = session().account, self._told
         if options.sandbox:
-            print(login.sandbox())
+            from .login import enter_sandbox
+
+            print(enter_sandbox(session(), told))
             self._close_panel("A login to a sandbox was made below.")
         elif code or options.replace:
-            line = login.finish(code, take_over=options.replace) if code else login.replace()
+            line = (
+                account.finish(code, take_over=options.replace, told=told)
+                if code
+                else account.replace(told)
+            )
             self._close_panel(line)
             print(line)
-        elif not options.force and (state := login.state()) is not None:
+        elif not options.force and (state := account.state(told)) is not None:
             self._close_panel(state)
             print(state)
         else:
-            self._begin_login(options.prompt, force=options.force)
+            self._begin_login(options.prompt, fresh=options.force)
 
-    def _begin_login(self, prompt: bool, *, force: bool = False) -> None:
+    def _begin_login(self, prompt: bool, *, fresh: bool = False) -> None:
         """The panel in a notebook, a prompt in a terminal or on demand; headless, the link."""
-        from ..auth.account import NOBODY
+        from . import login
 
-        login = session().login
+        account = session().account
         if is_headless(self.shell):
             if prompt:
-                raise NotLoggedIn("Nobody is here to paste a code.", NOBODY)
-            show_link(login.begin(force=force).authorize_url, login.why(), NOBODY)
+                raise NotLoggedIn("Nobody is here to paste a code.", login.NOBODY)
+            show_link(account.begin(fresh=fresh).authorize_url, account.why(), login.NOBODY)
         elif prompt or not hasattr(self.shell, "kernel"):
-            said = login.prompt(force=force)
+            said = login.prompt(account, fresh=fresh, told=self._told)
             self._close_panel(said)
             print(said)
         else:
             from .panel import LoginPanel
 
-            LoginPanel(session(), login, force=force).show()
+            LoginPanel(session(), account, fresh=fresh).show()
 
     def _close_panel(self, line: str) -> None:
         if session().panel is not None:
@@ -140,7 +148,7 @@ class AlcfMagics(Magics):
     @contextlib.contextmanager
     def _logging_in(self, what: str) -> Iterator[None]:
         """Say what is waited for; whatever goes wrong is one line, in which no code can stand."""
-        session().on_wait = WaitLine(self.shell)
+        self._told = Told(WaitLine(self.shell))
         try:
             yield
         except KeyboardInterrupt:
@@ -171,7 +179,9 @@ class AlcfMagics(Magics):
         if word:
             raise UsageError("%alcf_logout takes no argument; see %alcf_logout --help")
         with self._logging_in("logout"):
-            print(session().login.logout(everywhere=options.all))
+            from .login import log_out
+
+            print(log_out(session(), everywhere=options.all, told=self._told))
 
     @line_magic
     def alcf_models(self, line: str) -> Catalog | None:
@@ -227,7 +237,7 @@ class AlcfMagics(Magics):
         `told_below` says that what there is to tell goes into the cell's one output.
         """
         __tracebackhide__ = True
-        session().on_wait = WaitLine(self.shell)
+        self._told = session().told = Told(WaitLine(self.shell))
         try:
             yield
         except KeyboardInterrupt as interrupt:
@@ -244,12 +254,13 @@ class AlcfMagics(Magics):
             told_below = False
             raise
         finally:
+            session().told = SILENT
             if not told_below:
                 self._tell()
 
     def _tell(self) -> None:
         """Say once what happened to the token file."""
-        for notice in session().notices():
+        for notice in self._told.notices():
             print(notice)
 
     def _reflect(self) -> None:

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import ipywidgets as widgets
 
-from ..auth.account import Login
-from ..auth.globus import PENDING_SECONDS
+from ..auth.account import Account
+from ..auth.authorization import PENDING_SECONDS
 from ..errors import AlcfError
 from ..showing.display import discard, link_text, show_link, show_widget
+from ..told import Told
 
 if TYPE_CHECKING:
     from .._session import Session
@@ -32,11 +33,13 @@ SPINNER = '<progress aria-label="asking Globus" style="width:6em"></progress> '
 class LoginPanel:
     """One login in one cell. Callbacks run after the cell, on whichever thread the kernel takes."""
 
-    def __init__(self, session: Session, login: Login, *, force: bool = False) -> None:
+    def __init__(self, session: Session, account: Account, *, fresh: bool = False) -> None:
         self._session = session
-        self._login = login
-        self._pending = login.begin(force=force)
-        self._why = login.why()
+        self._account = account
+        self._pending = account.begin(fresh=fresh)
+        self._why = account.why()
+        # Asked now and then what is waited for: a panel may not print.
+        self._told = Told()
         self._said = ""
         self._open = True
         self._busy = False
@@ -58,7 +61,7 @@ class LoginPanel:
         self._box.observe(lambda change: self._enable(), names="value")
         self._box.on_msg(self._on_box_message)
         self._button.on_click(lambda button: self._submit())
-        self._replace.on_click(lambda button: self._start(self._login.replace))
+        self._replace.on_click(lambda button: self._start(lambda: account.replace(self._told)))
 
     def show(self) -> None:
         """Display the panel in the running cell, and let an older one go quiet."""
@@ -95,7 +98,7 @@ class LoginPanel:
         if not typed.strip():
             self._say("There is no code yet: paste it into the box.")
             return
-        self._start(lambda: self._login.finish(typed, self._pending))
+        self._start(lambda: self._account.finish(typed, self._pending, told=self._told))
 
     def _start(self, work: Any) -> None:
         """Do something that asks Globus, which may take seconds: the kernel stays free."""
@@ -114,9 +117,9 @@ class LoginPanel:
         if future.cancelled():
             return
         try:
-            line = future.result()
+            line = " ".join([future.result(), *self._told.notices()])
         except AlcfError as error:
-            self._refuse(error.what if self._login.question else str(error))
+            self._refuse(error.what if self._account.question else str(error))
         except Exception as error:  # nothing may leave the panel waiting for ever
             self._refuse(f"The login failed ({type(error).__name__}). Try again.")
         else:
@@ -125,7 +128,7 @@ class LoginPanel:
 
     def _refuse(self, why: str) -> None:
         """Say why the login is not done, and be ready for another try."""
-        self._replace.layout.display = "" if self._login.question else "none"
+        self._replace.layout.display = "" if self._account.question else "none"
         self._say(why)
         self._box.focus()
 
@@ -142,8 +145,8 @@ class LoginPanel:
             self._context.copy().run(self._tick)
 
     def _tick(self) -> None:
-        if self._busy and self._session.waiting_for:
-            self._say(self._session.waiting_for)
+        if self._busy and self._told.waiting_for:
+            self._say(self._told.waiting_for)
         elif self._busy or self._pending.alive(time.time()):
             self._say(self._said)
         else:

@@ -12,7 +12,6 @@ from .formats import FORMATS
 from .tables import html_table, shown
 
 if TYPE_CHECKING:
-    from ..auth.account import LoginStatus
     from ..history import History
 
 #: Colours follow JupyterLab's theme; elsewhere the fallbacks are readable on light and dark.
@@ -53,11 +52,6 @@ def catalog_html(catalog: Catalog) -> str:
     if not rows:
         notes = line_html("no model matches; all of them: %alcf_models") + notes
     return html_table(COLUMNS, rows, decorated, unbroken=(0, 1)) + notes
-
-
-def status_html(status: LoginStatus) -> str:
-    """Who is logged in, as a table of two columns."""
-    return html_table(("login", ""), status.rows)
 
 
 def history_html(history: History) -> str:
@@ -209,10 +203,7 @@ class Formats:
     """
 
     #: By name, because the classes are imported only when somebody needs them.
-    _BY_NAME = (
-        ("alcf_magics.auth.account", "LoginStatus", status_html),
-        ("alcf_magics.history", "History", history_html),
-    )
+    _BY_NAME = (("alcf_magics.history", "History", history_html),)
 
     def __init__(self, shell: Any, notices: Callable[[], list[str]] = list) -> None:
         self._shell = shell

@@ -18,7 +18,7 @@ from support.people import log_in
 
 @pytest.mark.slow
 def test_processes_that_read_refresh_log_in_and_die(home: Path) -> None:
-    """At small size what `tests/support/stress.py` does at large: nothing is lost, nothing half-written."""
+    """At small size what `support/stress.py` does at large: nothing lost, nothing half-written."""
     report = stress.run(processes=4, rounds=40, kills=3, home=home)
     assert report.problems == []
     assert report.reads == 160

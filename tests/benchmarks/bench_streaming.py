@@ -35,7 +35,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from shapes import SHAPES, text_of
 
-from alcf_magics.auth.credentials import Bearers
+from alcf_magics.auth.credentials import Credentials
 from alcf_magics.sandbox import Sandbox
 from support.kernels import Cell, Kernel
 from support.stress import log_in, settings_of
@@ -165,7 +165,7 @@ def bench(home: Path) -> Iterator[Bench]:
                     url = server.stdout.readline().strip() + "/resource_server"
                     env = {**sandbox.environment, "ALCF_GATEWAY_URL": url}
                     settings = settings_of(sandbox)
-                    log_in(sandbox, Bearers(lambda: settings))
+                    log_in(sandbox, Credentials(lambda: settings))
                     with Kernel(env=env, home=home) as kernel:
                         yield Bench(kernel)
                 finally:

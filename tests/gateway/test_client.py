@@ -165,8 +165,8 @@ def test_never_more_than_eight_requests_a_second(sandbox: Sandbox) -> None:
     """Whatever a kernel asks at once, any second sees eight starts at most."""
     session = Session()
     session.choose(gateway_url=sandbox.gateway_url, globus_auth_url=sandbox.globus_auth_url)
-    pending = session.begin_login()
-    session.login.finish(sandbox.approve(pending.authorize_url), pending)
+    pending = session.account.begin()
+    session.account.finish(sandbox.approve(pending.authorize_url), pending)
     for _ in range(2):
         session.catalog(max_age=0)
     session.close()
@@ -210,8 +210,10 @@ def test_loopback_does_not_go_through_a_proxy(
             monkeypatch.setenv(name, url)
         session = Session()
         session.choose(gateway_url=sandbox.gateway_url, globus_auth_url=sandbox.globus_auth_url)
-        pending = session.begin_login()
-        assert "Logged in" in session.login.finish(sandbox.approve(pending.authorize_url), pending)
+        pending = session.account.begin()
+        assert "Logged in" in session.account.finish(
+            sandbox.approve(pending.authorize_url), pending
+        )
         assert session.ask("hello").text
         session.close()
     assert lines == []
