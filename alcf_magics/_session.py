@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .gateway.completions import Completion
     from .gateway.models import Model
     from .history import History
+    from .runtime import Runtime
 
     Prompt = str | Sequence[Message | Mapping[str, Any]]
 
@@ -59,6 +60,11 @@ class Session:
     def unchecked_settings(self) -> Settings:
         """The same, with whatever address is set: to be shown, not to be used."""
         return Settings.load(self._chosen)
+
+    @property
+    def chosen(self) -> dict[str, str]:
+        """What was chosen for this session, by name; the rest is the environment's."""
+        return dict(self._chosen)
 
     def choose(self, **values: str | None) -> None:
         """Choose settings for this session; None gives one back to the environment."""
@@ -255,6 +261,11 @@ def session() -> Session:
     if _session is None:
         _session = Session()
     return _session
+
+
+def background() -> Runtime:
+    """The event loop of this kernel's session, for the front end's own waiting."""
+    return session()._connection.runtime
 
 
 def _forget_after_fork() -> None:

@@ -20,6 +20,7 @@ from .told import SILENT, Told
 
 if TYPE_CHECKING:
     from .auth.account import Account
+    from .auth.credentials import Credentials
     from .auth.signing import GatewayAuth
     from .gateway.catalog import Catalog
     from .gateway.client import Gateway
@@ -37,12 +38,13 @@ CATALOG_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class _Read:
-    """A catalog, when and where it was read, and whether with the clusters' descriptions."""
+    """A catalog, when, where and by whom it was read, and whether with descriptions."""
 
     catalog: Catalog
     at: float
     url: str
     described: bool
+    logins: int
 
 
 class Connection:
@@ -56,6 +58,7 @@ class Connection:
         self._lock = threading.RLock()
         self._runtime: Runtime | None = None
         self._account: Account | None = None
+        self._credentials: Credentials | None = None
         self._gateway: Gateway | None = None
         self._discovery: Discovery | None = None
         self._limit: RateLimit | None = None
@@ -85,15 +88,24 @@ class Connection:
                 from .auth.account import Account
                 from .auth.credentials import Credentials
 
-                self._account = Account(self.settings, Credentials(self.settings), self._whoami)
+                self._credentials = Credentials(self.settings)
+                self._account = Account(self.settings, self._credentials, self._whoami)
             return self._account
+
+    @property
+    def credentials(self) -> Credentials:
+        """The grants of this kernel."""
+        with self._lock:
+            assert self.account is not None  # makes both
+            assert self._credentials is not None
+            return self._credentials
 
     @property
     def auth(self) -> GatewayAuth:
         """Signs requests to the gateway in force."""
         from .auth.signing import GatewayAuth
 
-        return GatewayAuth(self.account.credentials, self.settings().gateway_url)
+        return GatewayAuth(self.credentials, self.settings().gateway_url)
 
     @property
     def gateway(self) -> Gateway:
@@ -127,13 +139,15 @@ class Connection:
         if (
             read is not None
             and read.url == gateway.url
+            and read.logins == self.account.logins
             and (read.described or not described)
             and time.monotonic() - read.at < max_age
         ):
             return read.catalog
         discovery = self._discovered(gateway)
         catalog = self.ask(lambda: discovery.catalog(described=described, told=told), told)
-        self._read = _Read(catalog, time.monotonic(), gateway.url, described)
+        logins = self.account.logins
+        self._read = _Read(catalog, time.monotonic(), gateway.url, described, logins)
         return catalog
 
     def _discovered(self, gateway: Gateway) -> Discovery:
@@ -201,10 +215,6 @@ class Connection:
         gateway = self.gateway
         return self.runtime.run(gateway.whoami)
 
-    def forget_catalog(self) -> None:
-        """What was read may be of another login's groups."""
-        self._read = None
-
     def close(self) -> None:
         """Give everything back: connections, then the event loop."""
         with self._lock:
@@ -213,7 +223,7 @@ class Connection:
                 self._runtime.close()
                 self._runtime = None
             self._closed = True
-            self._account = self._read = self._discovery = None
+            self._account = self._credentials = self._read = self._discovery = None
             atexit.unregister(self.close)
 
     def _close_gateway(self) -> None:

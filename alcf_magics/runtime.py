@@ -11,7 +11,7 @@ import contextlib
 import queue
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import Future, wait
 from typing import Generic, TypeVar
 
@@ -104,7 +104,7 @@ class Runtime:
 
     async def aiterate(
         self, function: Callable[[], AsyncIterator[T]]
-    ) -> AsyncIterator[list[tuple[float, T]]]:
+    ) -> AsyncGenerator[list[tuple[float, T]]]:
         """The same for a caller with an event loop of its own, whichever that is."""
         arrivals = _Arrivals(function)
         future = self.spawn(arrivals.pump)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import bisect
 import re
+import unicodedata
 
 #: All control characters but tab and line feed.
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -16,6 +17,9 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 _LINE_END = re.compile("\r\n?")
 #: Embeddings, overrides and isolates: they would turn what stands behind them.
 _BIDI = re.compile("[\u202a-\u202e\u2066-\u2069]")
+
+#: Format characters that words need: the joiners of Indic and Arabic scripts, and of emoji.
+_JOINERS = frozenset("\u200c\u200d")
 
 #: Characters of a line that is shown, and of a foreign text that is looked at for one.
 LINE = 400
@@ -50,7 +54,14 @@ def line(text: object, limit: int = LINE) -> str:
     if not isinstance(text, str):
         return ""
     one = " ".join(words(text[:_LONGEST]).split())
+    if not one.isprintable():
+        one = "".join(filter(_is_shown, one))
     return one if len(one) <= limit else one[: limit - 1].rstrip() + "…"
+
+
+def _is_shown(character: str) -> bool:
+    """Whether a line needs the character: format characters act on others, but for joiners."""
+    return character in _JOINERS or unicodedata.category(character) != "Cf"
 
 
 class Text:

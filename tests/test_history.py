@@ -54,6 +54,7 @@ def test_the_history_counts_replays_and_shows(sandbox: Sandbox) -> None:
         "gpt-oss-120b",
     ]
     assert first.usage is not None
+    assert first.usage.completion_tokens is not None
     total = session.history.totals()["gpt-oss-120b"]
     assert total.completion_tokens == 2 * first.usage.completion_tokens
     assert len(repr(session.history).splitlines()) == 4

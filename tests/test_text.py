@@ -72,4 +72,4 @@ def test_a_line_is_one_and_bounded() -> None:
     """Whatever came, it takes one line; what is no text is none."""
     assert line(" a\n\tb\u2028c ") == "a b c"
     assert line("x" * 10**7, 10) == "x" * 9 + "…"
-    assert [line(none) for none in (None, 3, ["a"], {})] == [""] * 4
+    assert [line(none) for none in (None, 3, ["a"], {"a": 1})] == [""] * 4

@@ -1,4 +1,4 @@
-"""The bearer of this kernel: which token goes with a request, and what to do when it is refused.
+"""The credentials of this kernel: its grants, and the bearer that goes with a request.
 
 Order: a grant of one's own (refreshed when need be), then `ALCF_AI_TOKEN`, then a token that
 another tool of ALCF's keeps. One lock, across threads and kernels, makes many that find a token
@@ -10,35 +10,23 @@ from __future__ import annotations
 import contextlib
 import copy
 import math
-import os
 import threading
 import time
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import Callable
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
-import anyio.to_thread
-import httpx
+from ..errors import AlcfError, NotLoggedIn
+from ..settings import GATEWAY_RESOURCE_SERVER, Settings, is_loopback
+from ..told import SILENT, Told
+from .bearer import LOG_IN, Bearer, from_environment, from_other_tools, own
+from .globus import INVALID_GRANT, GlobusAuth, not_there
+from .grants import Grant
+from .hidden import Secret
+from .token_file import Saved, Signature, Snapshot, TokenFile
 
-from ..errors import AlcfError, GatewayUnreachable, NotLoggedIn
-from ..gateway.refusals import OWN_LOGIN, is_stale_token
-from ..settings import GATEWAY_RESOURCE_SERVER, TOKEN_VARIABLE, Settings, is_loopback
-from . import other_tools as foreign
-from .globus import INVALID_GRANT, GlobusAuth
-from .grants import Grant, Hidden, Secret, gateway_grant, token_in
-from .token_file import Saved, Signature, TokenFile
-
-LOG_IN = "Log in: %alcf_login"
 #: Seconds for which a refresh that failed is not tried again, where the request can do without.
 FAILURE_SECONDS = 10.0
-
-
-@dataclass(frozen=True)
-class Bearer:
-    """A token to send, and where it comes from, in words. `grant` is None for a foreign one."""
-
-    token: Secret
-    source: str
-    grant: Grant | None = None
 
 
 @dataclass(frozen=True)
@@ -79,11 +67,12 @@ class _Failures:
         return error is not None and error.detail == INVALID_GRANT
 
 
-class Bearers:
+class Credentials:
     """Grants in memory and on disk, and the bearer they give. Thread-safe.
 
     `settings` is asked at each use, so that a changed auth server counts at once: a grant is
-    used only with the server that minted it.
+    used only with the server that minted it. Whoever may wait, or learn something of the token
+    file, takes `told`.
     """
 
     def __init__(
@@ -106,14 +95,17 @@ class Bearers:
         self._failures = _Failures()
         self._logouts = 0
 
-    def grant(self) -> Grant | None:
+    # What is held
+
+    def grant(self, told: Told = SILENT) -> Grant | None:
         """The gateway's grant of the auth server in force, from memory or else from the file.
 
         What another kernel has stored meanwhile goes before what is in memory.
         """
         server = self._settings().globus_auth_url
         if server not in self._memory_only and self.file.signature() != self._seen.get(server):
-            self._look(server)
+            self._look(server, told)
+        self.file.tell(told)
         return self._held(server)
 
     def spent(self, grant: Grant) -> bool:
@@ -122,27 +114,30 @@ class Bearers:
             return not grant.fresh(self._clock(), margin=0)
         return self._failures.for_good(grant)
 
+    @property
+    def in_memory_only(self) -> bool:
+        """Whether the grants of the auth server in force are in this kernel only."""
+        return self._settings().globus_auth_url in self._memory_only | self._unsaved
+
     def _held(self, server: str) -> Grant | None:
         held = self._grants.get(server, ())
         return next((g for g in held if g.resource_server == GATEWAY_RESOURCE_SERVER), None)
 
-    def _look(self, server: str) -> None:
+    def _look(self, server: str, told: Told) -> Snapshot:
         """Take over from the file what is newer there than what this kernel holds."""
         before, logouts = self._grants.get(server), self._logouts
-        snapshot = self.file.snapshot()
-        stored = tuple(g for g in snapshot.grants.values() if g.auth_server == server)
+        snapshot = self.file.snapshot(server, told)
         with self._memory_lock:
-            if self._grants.get(server) is not before or self._logouts != logouts:
-                return
-            if snapshot.signature is not None:
-                self._seen[server] = snapshot.signature
-            if self._is_newer(stored, server):
-                self._grants[server] = stored
-                self._unsaved.discard(server)
+            if self._grants.get(server) is before and self._logouts == logouts:
+                if snapshot.signature is not None:
+                    self._seen[server] = snapshot.signature
+                if self._is_newer(snapshot.grants.get(GATEWAY_RESOURCE_SERVER), server):
+                    self._grants[server] = tuple(snapshot.grants.values())
+                    self._unsaved.discard(server)
+        return snapshot
 
-    def _is_newer(self, stored: tuple[Grant, ...], server: str) -> bool:
+    def _is_newer(self, new: Grant | None, server: str) -> bool:
         held = self._held(server)
-        new = next((g for g in stored if g.resource_server == GATEWAY_RESOURCE_SERVER), None)
         if new is None or held is None:
             return new is not None
         # What could not be stored must not give way to the older login that is.
@@ -155,42 +150,36 @@ class Bearers:
             new.fresh(now, margin=0) or not held.fresh(now, margin=0)
         )
 
-    @property
-    def in_memory_only(self) -> bool:
-        """Whether the grants of the auth server in force are in this kernel only."""
-        return self._settings().globus_auth_url in self._memory_only | self._unsaved
+    # The bearer
 
-    def ready(self) -> Bearer | None:
+    def ready(self, told: Told = SILENT) -> Bearer | None:
         """The bearer, if it needs neither network nor waiting."""
-        grant = self.grant()
+        grant = self.grant(told)
         if grant is None or self.spent(grant):
             return self.foreign()
-        return _own(grant) if grant.fresh(self._clock()) else None
+        return own(grant) if grant.fresh(self._clock()) else None
 
     def foreign(self) -> Bearer | None:
         """A token that was not minted for this package: the environment's, or another tool's.
 
         Other tools' files are for the production gateway only.
         """
-        bearer = _from_environment()
+        bearer = from_environment()
         if bearer is not None or not self._settings().is_production:
             return bearer
-        for tool, grant in foreign.valid_grants(self._clock()).items():
-            until = time.strftime("%a %d %b %H:%M", time.localtime(grant.expires_at_seconds))
-            return Bearer(grant.access_token, f"the token of {tool}, good until {until}")
-        return None
+        return from_other_tools(self._clock())
 
-    def current(self) -> Bearer:
+    def current(self, told: Told = SILENT) -> Bearer:
         """A bearer to send now, refreshed if need be. Raises NotLoggedIn, LoginExpired."""
-        bearer = self.ready()
+        bearer = self.ready(told)
         if bearer is not None:
             return bearer
-        grant = self.grant()
+        grant = self.grant(told)
         if grant is None:
             raise NotLoggedIn("You are not logged in to ALCF.", LOG_IN)
-        return self._refreshed(grant, refused=False)
+        return self._refreshed(grant, told, refused=False)
 
-    def newer(self, refused: Bearer) -> Bearer | None:
+    def newer(self, refused: Bearer, told: Told = SILENT) -> Bearer | None:
         """A bearer that this or another kernel has got since `refused` was taken, if there is one.
 
         Whatever a token was refused for, a later login may have cured it.
@@ -199,28 +188,28 @@ class Bearers:
             return None
         server = refused.grant.auth_server
         if server not in self._memory_only:
-            self._look(server)
+            self._look(server, told)
         held = self._held(server)
         if held is None or held.access_token == refused.token:
             return None
-        return _own(held) if held.fresh(self._clock(), margin=0) else None
+        return own(held) if held.fresh(self._clock(), margin=0) else None
 
-    def renew(self, refused: Bearer) -> Bearer | None:
+    def renew(self, refused: Bearer, told: Told = SILENT) -> Bearer | None:
         """Another bearer after one was refused as stale; None when there is no better one.
 
         A foreign token is never refreshed. A grant that another kernel has refreshed is taken
         over instead of being refreshed again.
         """
-        return None if refused.grant is None else self._refreshed(refused.grant, refused=True)
+        return None if refused.grant is None else self._refreshed(refused.grant, told, refused=True)
 
-    def _refreshed(self, grant: Grant, *, refused: bool) -> Bearer:
+    def _refreshed(self, grant: Grant, told: Told, *, refused: bool) -> Bearer:
         """A grant renewed; when it cannot be, itself as long as it serves, or a foreign token."""
         try:
-            return self._refresh(grant, refused=refused)
+            return self._refresh(grant, told, refused=refused)
         except AlcfError:
             # It is refreshed ahead of time, so that Globus may be away for a while.
             if not refused and not self.spent(grant) and grant.fresh(self._clock(), margin=0):
-                return _own(grant)
+                return own(grant)
             other = self._instead()
             if other is None:
                 raise
@@ -232,66 +221,145 @@ class Bearers:
             return self.foreign()
         return None
 
-    def _refresh(self, old: Grant, *, refused: bool) -> Bearer:
+    def _refresh(self, old: Grant, told: Told, *, refused: bool) -> Bearer:
         """One refresh for all who hold `old`, whoever comes first; one failure for all, too."""
         asked = time.monotonic()
-        with self._lock, self.file.locked():
-            if old.auth_server not in self._memory_only:
-                self._look(old.auth_server)
-            grant = self._held(old.auth_server)
-            in_file = old.auth_server not in self._memory_only | self._unsaved
-            if grant is None or (in_file and not self.file.path.exists()):
+        server = old.auth_server
+        with self._lock, self.file.locked(told):
+            logged_out = False
+            if server not in self._memory_only:
+                snapshot = self._look(server, told)
+                logged_out = snapshot.known and GATEWAY_RESOURCE_SERVER not in snapshot.grants
+            grant = self._held(server)
+            if grant is None or (logged_out and server not in self._unsaved):
                 # Logged out meanwhile, here or in another kernel.
                 raise NotLoggedIn("You are not logged in to ALCF.", LOG_IN)
             if grant.access_token != old.access_token and grant.fresh(self._clock(), margin=0):
-                return _own(grant)
+                return own(grant)
             # Who comes later may try again at once, unless something else serves meanwhile.
             serves = (not refused and grant.fresh(self._clock(), margin=0)) or self._instead()
             failure = self._failures.of(grant, asked - (FAILURE_SECONDS if serves else 0))
             if failure is not None:
                 raise failure
             try:
-                new = GlobusAuth(grant.auth_server, self._clock).refresh(grant)
+                new = GlobusAuth(server, self._clock).refresh(grant)
             except AlcfError as error:
                 self._failures.note(grant, error)
                 raise
-            self._keep_renewed(new)
-            return _own(new)
+            self._keep_renewed(new, told)
+            return own(new)
 
-    def _keep_renewed(self, grant: Grant) -> None:
+    # What is kept
+
+    def keep(self, grants: tuple[Grant, ...], told: Told = SILENT) -> Saved:
+        """Use these grants of a login from now on; store them unless they are for memory only."""
+        return self._keep(grants, told, login=True)
+
+    def store_again(self, told: Told = SILENT) -> Saved:
+        """Store the login in force that could not be stored; nothing is done without such a one."""
+        server = self._settings().globus_auth_url
+        if server not in self._unsaved:
+            return Saved(False)
+        with self._lock, self.file.locked(told):
+            self._look(server, told)
+            held = self._grants.get(server)
+            if server not in self._unsaved or not held:
+                return Saved(False)
+            return self._keep(held, told, login=True)
+
+    def only_in_memory(self, server: str) -> None:
+        """What this auth server mints is not for the file: it is gone with this kernel."""
+        self._memory_only.add(server)
+
+    def leave(self, server: str) -> None:
+        """An auth server of this kernel's own has ended, and with it what it minted."""
+        with self._memory_lock:
+            self._grants.pop(server, None)
+            self._memory_only.discard(server)
+
+    def drop_dead(self, told: Told = SILENT) -> None:
+        """Drop the stored logins of servers on this machine that no longer answer.
+
+        Each start of a sandbox has a port of its own. The server in force is not asked.
+        """
+        servers = set(self.file.servers(told)) - {self._settings().globus_auth_url}
+        gone = not_there(filter(_is_here, servers))
+        if not gone:
+            return
+        with self._lock:
+            self.file.remove(gone, told)
+            with self._memory_lock:
+                for server in gone - self._memory_only:
+                    self._grants.pop(server, None)
+
+    def forget(self, *, everywhere: bool = False, told: Told = SILENT) -> Forgotten:
+        """Drop the grants of the auth server in force, from memory and file.
+
+        `everywhere` drops what other auth servers minted, too.
+        """
+        in_force = self._settings().globus_auth_url
+        with self._lock, self.file.locked(told):
+            stored = {in_force, *(self.file.servers(told) if everywhere else ())}
+            # Takes only what these servers minted: a sandbox in memory leaves a real login alone.
+            gone = [g for server in stored for g in self.file.load(server, told).values()]
+            saved = self.file.remove(stored, told)
+            with self._memory_lock:
+                self._logouts += 1
+                for server in stored | ({*self._grants} if everywhere else set()):
+                    gone += self._grants.pop(server, ())
+                    self._memory_only.discard(server)
+                    self._unsaved.discard(server)
+                    # If it stays in the file, it is not to come back from there.
+                    self._seen[server] = self.file.signature()
+            seen = {grant.access_token: grant for grant in gone}
+            # Of the server in force first: whoever is not there may take the time of the others.
+            order = sorted(seen.values(), key=lambda grant: grant.auth_server != in_force)
+            return Forgotten(tuple(order), saved)
+
+    def _keep_renewed(self, grant: Grant, told: Told) -> None:
         server = grant.auth_server
         unsaved = server in self._unsaved  # and the reader was told, then
         # What else the login brought goes into the file with it.
         grants = (grant, *self._others(grant)) if unsaved else (grant,)
-        saved = self._keep(grants, memory_only=server in self._memory_only, login=False)
-        if saved.reason and not unsaved and server not in self._memory_only:
-            self.file.notice(
+        saved = self._keep(grants, told, login=unsaved)
+        if saved.reason and not unsaved:
+            self.file.note(
                 f"The renewed login could not be stored: {saved.reason}. This kernel uses it, and "
-                "tries to store it again when it is renewed."
+                "tries to store it again when it is renewed.",
+                told,
             )
 
-    def keep(self, grants: tuple[Grant, ...], *, memory_only: bool = False) -> Saved:
-        """Use these grants of a login from now on; store them unless they are for memory only."""
-        return self._keep(grants, memory_only=memory_only, login=True)
-
-    def _keep(self, grants: tuple[Grant, ...], *, memory_only: bool, login: bool) -> Saved:
+    def _keep(self, grants: tuple[Grant, ...], told: Told, *, login: bool) -> Saved:
         server = grants[0].auth_server
-        saved, signature = Saved(False, "it lives in this kernel only"), None
+        for_file = server not in self._memory_only
+        saved, signature = Saved(False), None
         with self._lock:
             try:
-                if not memory_only:
-                    with self.file.locked():
-                        saved = self.file.save(grants, login=login)
+                if for_file:
+                    with self.file.locked(told):
+                        saved = self._saved(grants, told, login=login)
                         signature = self.file.signature()
             finally:  # also when somebody interrupts: what was granted is not lost
                 with self._memory_lock:
                     self._grants[server] = (*grants, *self._others(*grants))
-                    _set(self._memory_only, server, memory_only)
-                    _set(self._unsaved, server, not memory_only and not saved.written)
+                    _set(self._unsaved, server, for_file and not saved.written)
                     # What could not be stored is newer than what is there.
                     if signature is not None and not saved.written:
                         self._seen[server] = signature
             return saved
+
+    def _saved(self, grants: tuple[Grant, ...], told: Told, *, login: bool) -> Saved:
+        """Put grants into the file, unless somebody else has logged in there since they came."""
+        new = next((g for g in grants if g.resource_server == GATEWAY_RESOURCE_SERVER), None)
+        if new is not None and new.auth_server in self._unsaved:
+            there = self.file.load(new.auth_server, told).get(GATEWAY_RESOURCE_SERVER)
+            if (
+                there is not None
+                and there.is_of_another_person(new)
+                and there.issued_at_seconds > new.issued_at_seconds
+            ):
+                return Saved(False, f"{there.username or 'somebody else'} has logged in since")
+        return self.file.save(grants, login=login, told=told)
 
     def _others(self, *grants: Grant) -> tuple[Grant, ...]:
         """What is held of the same auth server for other resource servers."""
@@ -299,131 +367,14 @@ class Bearers:
         held = self._grants.get(grants[0].auth_server, ())
         return tuple(grant for grant in held if grant.resource_server not in names)
 
-    def forget(self, *, everywhere: bool = False) -> Forgotten:
-        """Drop the grants of the auth server in force, from memory and file.
-
-        `everywhere` drops what other auth servers minted, too.
-        """
-        server = self._settings().globus_auth_url
-        with self._lock, self.file.locked():
-            stored = tuple(
-                grant
-                for grant in self.file.load().values()
-                if everywhere or grant.auth_server == server
-            )
-            # Takes only what this server minted: a sandbox in memory leaves a real login alone.
-            saved = self.file.remove(None if everywhere else server)
-            held: list[Grant] = []
-            with self._memory_lock:
-                self._logouts += 1
-                for name in {server, *(self._grants if everywhere else ())}:
-                    held += self._grants.pop(name, ())
-                    self._memory_only.discard(name)
-                    self._unsaved.discard(name)
-                    # If it stays in the file, it is not to come back from there.
-                    self._seen[name] = self.file.signature()
-            seen = {grant.access_token: grant for grant in (*stored, *held)}
-            return Forgotten(tuple(seen.values()), saved)
-
-
-class GatewayAuth(httpx.Auth):
-    """Signs requests to the gateway, and once retries one whose token had gone stale.
-
-    For sync and async httpx clients alike. A bearer goes only to the gateway's own host, and
-    over plain http only to loopback; anything else raises GatewayUnreachable.
-    """
-
-    def __init__(self, bearers: Bearers, gateway_url: str) -> None:
-        self._bearers = bearers
-        self._gateway = httpx.URL(gateway_url)
-
-    def sync_auth_flow(
-        self, request: httpx.Request
-    ) -> Generator[httpx.Request, httpx.Response, None]:
-        bearer = self._bearers.current()
-        response = yield self._signed(request, bearer)
-        if response.status_code == 401:
-            renewed = self._renewed(response, response.read(), bearer)
-            if renewed is not None:
-                yield self._signed(request, renewed)
-
-    async def async_auth_flow(
-        self, request: httpx.Request
-    ) -> AsyncGenerator[httpx.Request, httpx.Response]:
-        # Waiting for a lock or for Globus happens in a thread. When the request is cancelled
-        # meanwhile, that thread goes on: a refreshed grant is stored, not lost.
-        bearer = self._bearers.ready()
-        if bearer is None:
-            bearer = await anyio.to_thread.run_sync(self._bearers.current, abandon_on_cancel=True)
-        response = yield self._signed(request, bearer)
-        if response.status_code == 401:
-            body = await response.aread()
-            renewed = await anyio.to_thread.run_sync(
-                self._renewed, response, body, bearer, abandon_on_cancel=True
-            )
-            if renewed is not None:
-                yield self._signed(request, renewed)
-
-    def _renewed(self, response: httpx.Response, body: bytes, bearer: Bearer) -> Bearer | None:
-        newer = self._bearers.newer(bearer)
-        if newer is not None or not is_stale_token(response.status_code, body):
-            return newer
-        return self._bearers.renew(bearer)
-
-    def _signed(self, request: httpx.Request, bearer: Bearer) -> httpx.Request:
-        here, there = request.url, self._gateway
-        if (here.scheme, here.host, here.port) != (there.scheme, there.host, there.port):
-            raise GatewayUnreachable(
-                f"No token is sent to {here.host}: the gateway is {there.host}.",
-                "See %config AlcfMagics.gateway_url",
-            )
-        if here.scheme != "https" and not is_loopback(here.host):
-            raise GatewayUnreachable(f"No token is sent to {here.host} over plain http.")
-        request.headers["Authorization"] = f"Bearer {bearer.token.reveal()}"
-        request.extensions["alcf_bearer"] = bearer.source
-        return request
-
-
-def finish_login(
-    bearers: Bearers, grants: tuple[Grant, ...], *, memory_only: bool = False
-) -> tuple[Grant, Saved]:
-    """Keep what a login brought; the gateway's grant, and whether it was stored."""
-    return gateway_grant(grants), bearers.keep(grants, memory_only=memory_only)
-
-
-def revoke(grants: tuple[Grant, ...]) -> AlcfError | None:
-    """Revoke every token of these grants; the first thing that went wrong, if anything did."""
-    failed: AlcfError | None = None
-    silent: set[str] = set()
-    for grant in grants:
-        # The refresh token first: whoever meets a revoked access token must not renew it.
-        for token in filter(None, (grant.refresh_token, grant.access_token)):
-            if grant.auth_server in silent:
-                break
-            try:
-                GlobusAuth(grant.auth_server).revoke(token)
-            except AlcfError as error:
-                failed = failed or error
-                if error.status is None:  # nobody answers: one wait is enough
-                    silent.add(grant.auth_server)
-    return failed
-
 
 def _set(names: set[str], name: str, is_in: bool) -> None:
     (names.add if is_in else names.discard)(name)
 
 
-def _own(grant: Grant) -> Bearer:
-    return Bearer(grant.access_token, OWN_LOGIN, grant)
-
-
-def _from_environment() -> Bearer | None:
-    typed = Hidden(token=os.environ.get(TOKEN_VARIABLE, "").strip().removeprefix("Bearer ").strip())
-    try:
-        token = token_in(typed, "token")
-    except ValueError:
-        raise NotLoggedIn(f"{TOKEN_VARIABLE} holds something that is no token.", LOG_IN) from None
-    return Bearer(token, f"the token in {TOKEN_VARIABLE}") if token else None
-
-
-Credentials = Bearers
+def _is_here(server: str) -> bool:
+    """Whether an auth server is on this machine, by an address that needs no look-up."""
+    with contextlib.suppress(ValueError):
+        host = urlsplit(server).hostname or ""
+        return is_loopback(host) and not host.endswith(".localhost")
+    return False

@@ -1,4 +1,4 @@
-"""The login flow of Globus Auth: authorize URL with PKCE, exchange, refresh, revoke.
+"""What is said to an auth server: exchange, refresh, revoke, and whether it is there at all.
 
 Synchronous on purpose: each call is one small request, made on the thread that needs the answer
 (a worker thread when a request on the event loop needs a fresh token).
@@ -6,135 +6,48 @@ Synchronous on purpose: each call is one small request, made on the thread that 
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import re
-import secrets
+import math
+import socket
 import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from urllib.parse import parse_qs, quote_plus, urlencode, urlsplit
+from collections.abc import Callable, Iterable, Mapping
+from urllib.parse import quote_plus, urlsplit
 
 import httpx
 
-from ..errors import GatewayUnreachable, LoginExpired, LoginFailed
-from ..settings import CLIENT_ID, GATEWAY_SCOPE, Settings, is_loopback
-from .grants import (
-    Grant,
-    Hidden,
-    HiddenBytes,
-    Secret,
-    gateway_grant,
-    grants_from_answer,
-    parsed,
-)
+from ..errors import AlcfError, GatewayUnreachable, LoginExpired, LoginFailed
+from ..settings import CLIENT_ID, is_loopback
+from ..text import line
+from .authorization import PendingLogin
+from .grants import Grant, gateway_grant, grants_from_answer
+from .hidden import Hidden, HiddenBytes, Secret, parsed
 
-#: Seconds that a code lives, and so a login that was begun.
-PENDING_SECONDS = 600
 TIMEOUT = httpx.Timeout(15.0, connect=10.0)
+#: Seconds that one request to revoke is waited for, and all of them: a logout shall end.
+REVOKE_SECONDS = 3.0
+REVOKE_ALL_SECONDS = 10.0
+#: Seconds that one server of this machine, and all of them, get to take a connection.
+CONNECT_SECONDS = 0.3
+CONNECT_ALL_SECONDS = 1.0
 
 #: OAuth's word for a code or refresh token that is spent (RFC 6749, 5.2).
 INVALID_GRANT = "invalid_grant"
 #: Where another try may succeed with the very same code or refresh token.
 TRY_AGAIN = frozenset({407, 408, 425, 429})
 
-_CODE = re.compile(r"[A-Za-z0-9._~+/=-]+")
-
-
-@dataclass(frozen=True)
-class PendingLogin:
-    """A login that was begun: the address to open, and what only this kernel knows of it."""
-
-    authorize_url: str
-    auth_server: str
-    redirect_uri: str
-    state: str
-    verifier: Secret
-    begun_at: float
-    fresh: bool = False
-
-    def alive(self, now: float) -> bool:
-        return now - self.begun_at < PENDING_SECONDS
-
-    def renewed(self, settings: Settings) -> PendingLogin:
-        """The same login, asking for the session that the settings now want.
-
-        State, verifier and time stay, so that a code from the older address is still good.
-        """
-        url = _authorize_url(
-            settings, self.auth_server, self.redirect_uri, self.state, self.verifier, self.fresh
-        )
-        return replace(self, authorize_url=url)
-
-
-def begin_login(settings: Settings, now: float, *, fresh: bool = False) -> PendingLogin:
-    """A new verifier and the address that belongs to it; `fresh` asks for the password again."""
-    verifier = Secret(secrets.token_urlsafe(64))
-    state = secrets.token_urlsafe(16)
-    server = settings.globus_auth_url
-    redirect_uri = f"{server}/v2/web/auth-code"
-    url = _authorize_url(settings, server, redirect_uri, state, verifier, fresh)
-    return PendingLogin(url, server, redirect_uri, state, verifier, now, fresh)
-
-
-def _authorize_url(
-    settings: Settings, server: str, redirect_uri: str, state: str, verifier: Secret, fresh: bool
-) -> str:
-    digest = hashlib.sha256(verifier.reveal().encode("ascii")).digest()
-    query = {
-        "client_id": CLIENT_ID,
-        "response_type": "code",
-        "redirect_uri": redirect_uri,
-        "scope": f"openid {GATEWAY_SCOPE}",
-        "state": state,
-        "code_challenge": base64.urlsafe_b64encode(digest).rstrip(b"=").decode("ascii"),
-        "code_challenge_method": "S256",
-        "access_type": "offline",
-    }
-    asked = {
-        "session_required_policies": settings.session_policies,
-        "session_required_single_domain": settings.session_domains,
-        "prompt": "login" if fresh else "",
-    }
-    query.update((name, value) for name, value in asked.items() if value)
-    return f"{server}/v2/oauth2/authorize?{urlencode(query)}"
-
-
-def read_code(typed: str, state: str) -> Secret:
-    """The code in what a person pasted: a bare code, `code=…`, or the whole address.
-
-    Raises LoginFailed when there is none, or when the address belongs to another login, as its
-    state says (RFC 6749, 10.12).
-    """
-    text = typed.strip().strip("'\"").strip()
-    if not text:
-        raise LoginFailed("There is no code.", "Paste the code that Globus shows.")
-    if "code=" in text:
-        head, *rest = re.split(r"[?#]", text)  # some servers answer in the fragment
-        is_address = "://" in head or (bool(head) and bool(rest) and "=" not in head)
-        answer = "&".join(rest if is_address else [head, *rest])
-        values = parse_qs(answer, keep_blank_values=True)
-        code = values.get("code", [""])[0]
-        # A shortened address without a state is no danger: the verifier ties the code to us.
-        if code and values.get("state", [state]) != [state]:
-            raise LoginFailed(
-                "This address belongs to another login.", "Open the link shown last, and try again."
-            )
-        text = code
-    if not _CODE.fullmatch(text):
-        raise LoginFailed(
-            "This is not a code as Globus shows it.", "Copy the code alone, and paste it again."
-        )
-    return Secret(text)
-
 
 class GlobusAuth:
-    """The token endpoint of one auth server. Its errors are ours; a token is never in them."""
+    """The token endpoint of one auth server. Its errors are ours; a token is never in them.
 
-    def __init__(self, server: str, clock: Callable[[], float] = time.time) -> None:
+    `seconds` is how long one answer is waited for, if that is less than the usual.
+    """
+
+    def __init__(
+        self, server: str, clock: Callable[[], float] = time.time, seconds: float = math.inf
+    ) -> None:
         self.server = server
         self._clock = clock
+        self._seconds = seconds
 
     def exchange(self, pending: PendingLogin, code: Secret) -> tuple[Grant, ...]:
         """All grants for a code; the gateway's is among them. Raises LoginFailed."""
@@ -221,10 +134,11 @@ class GlobusAuth:
         url = f"{self.server}/v2/oauth2/{path}"
         result: list[httpx.Response | str] = []
         thread = threading.Thread(target=_send, args=(url, form, result), daemon=True)
+        begun = time.monotonic()
         thread.start()
-        while thread.is_alive():
+        while thread.is_alive() and time.monotonic() - begun < self._seconds:
             thread.join(0.05)
-        response = result[0] if result else "no answer"
+        response = result[0] if result else "no answer in time"
         if isinstance(response, str):
             raise GatewayUnreachable(
                 f"Globus at {self.server} cannot be reached ({response}).",
@@ -237,6 +151,57 @@ class GlobusAuth:
         answer = answer if isinstance(answer, Hidden) else None
         status = response.status_code
         return status, answer, _reason(answer or Hidden(), form) or f"status {status}"
+
+
+def revoke(grants: Iterable[Grant]) -> AlcfError | None:
+    """Revoke every token of these grants; what went wrong, if anything did.
+
+    A server that does not answer is asked once, for REVOKE_SECONDS; all take no longer than
+    REVOKE_ALL_SECONDS.
+    """
+    end = time.monotonic() + REVOKE_ALL_SECONDS
+    failed: dict[str, AlcfError] = {}
+    silent: set[str] = set()
+    for grant in grants:
+        server = grant.auth_server
+        # The refresh token first: whoever meets a revoked access token must not renew it.
+        for token in filter(None, (grant.refresh_token, grant.access_token)):
+            if server in silent:
+                break
+            seconds = min(REVOKE_SECONDS, max(0.0, end - time.monotonic()))
+            try:
+                GlobusAuth(server, seconds=seconds).revoke(token)
+            except AlcfError as error:
+                failed.setdefault(server, error)
+                if error.status is None:  # nobody answers: one wait is enough
+                    silent.add(server)
+    if len(failed) < 2:
+        return next(iter(failed.values()), None)
+    return GatewayUnreachable(f"These could not be told: {', '.join(failed)}.")
+
+
+def not_there(servers: Iterable[str]) -> set[str]:
+    """Those of these servers on this machine that take no connection.
+
+    Whoever is not asked within CONNECT_ALL_SECONDS counts as there.
+    """
+    end = time.monotonic() + CONNECT_ALL_SECONDS
+    gone = set()
+    for server in servers:
+        left = end - time.monotonic()
+        if left > 0 and not _answers(server, min(left, CONNECT_SECONDS)):
+            gone.add(server)
+    return gone
+
+
+def _answers(server: str, seconds: float) -> bool:
+    try:
+        parts = urlsplit(server)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        socket.create_connection((parts.hostname or "", port), timeout=seconds).close()
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def _send(url: str, form: Mapping[str, str | Secret], result: list[httpx.Response | str]) -> None:
@@ -264,4 +229,4 @@ def _reason(answer: Hidden, form: Mapping[str, str | Secret]) -> str:
     for secret in form.values():
         if isinstance(secret, Secret) and secret:
             said = said.replace(secret.reveal(), "…").replace(quote_plus(secret.reveal()), "…")
-    return " ".join(said.split())[:120].rstrip(".")
+    return line(said, 120).rstrip(".")

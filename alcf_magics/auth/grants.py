@@ -4,106 +4,20 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..errors import LoginFailed
 from ..settings import GATEWAY_RESOURCE_SERVER, PRODUCTION_GLOBUS_AUTH
+from ..text import line
+from .hidden import Hidden, HiddenBytes, Secret, parsed, token_in
 
 #: Refresh this many seconds before a token expires: longer than any prompt takes to be accepted,
 #: and more than a clock is usually wrong by.
 REFRESH_MARGIN = 300
-
-
-#: What a token may be made of: anything else could not stand in a header.
-_TOKEN = re.compile(r"[!-~]+")
 #: Seconds since 1970 beyond which a moment is none (a date in milliseconds, or rubbish).
 _LATEST = 1e11
-
-
-class Secret:
-    """A text that must not be seen: repr, str and format hide it; `reveal()` gives it."""
-
-    __slots__ = ("_text",)
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-
-    def reveal(self) -> str:
-        return self._text
-
-    def __repr__(self) -> str:
-        return "Secret(…)"
-
-    __str__ = __repr__
-
-    def __format__(self, spec: str) -> str:
-        return repr(self)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Secret) and other._text == self._text
-
-    def __hash__(self) -> int:
-        return hash(self._text)
-
-    def __bool__(self) -> bool:
-        return bool(self._text)
-
-    def __reduce__(self) -> str:
-        raise TypeError("a secret is not pickled")
-
-
-class Hidden(dict[str, Any]):
-    """A JSON object that may hold tokens: its repr hides it, in a traceback with locals too."""
-
-    def __repr__(self) -> str:
-        return "Hidden(…)"
-
-    __str__ = __repr__
-
-
-class HiddenBytes(bytes):
-    """Bytes that may hold tokens: their repr hides them."""
-
-    def __repr__(self) -> str:
-        return "HiddenBytes(…)"
-
-    __str__ = __repr__
-
-
-def parsed(raw: HiddenBytes) -> Any:
-    """The JSON value in `raw`, each object of it Hidden. Raises ValueError when there is none."""
-    try:
-        return json.loads(raw, object_hook=Hidden)
-    except (ValueError, RecursionError):
-        pass  # raised anew below: these errors hold the document
-    except BaseException as error:
-        # An interrupt: the frames of the parser would show what it parses.
-        raise error.with_traceback(None) from None
-    raise ValueError("no JSON")
-
-
-def dumped(content: Hidden) -> HiddenBytes:
-    """`content` as JSON. Raises ValueError when it is nested too deeply."""
-    try:
-        return HiddenBytes(json.dumps(content).encode("ascii"))
-    except RecursionError:
-        pass
-    except BaseException as error:
-        raise error.with_traceback(None) from None
-    raise ValueError("nested too deeply")
-
-
-def token_in(fields: Mapping[str, Any], name: str) -> Secret | None:
-    """The token of that name; None without one. Raises ValueError for what cannot be a token."""
-    if fields.get(name) in (None, ""):
-        return None
-    if not isinstance(fields[name], str) or not _TOKEN.fullmatch(fields[name]):
-        raise ValueError(f"{name} is no token")
-    return Secret(fields[name])
 
 
 @dataclass(frozen=True)
@@ -138,6 +52,12 @@ class Grant:
     def fresh(self, now: float, margin: float | None = None) -> bool:
         """Whether the access token lives for another `margin` seconds (None: its own margin)."""
         return self.expires_at_seconds - (self.margin if margin is None else margin) > now
+
+    def is_of_another_person(self, other: Grant) -> bool:
+        """Whether two grants belong to two people, as far as they say whose they are."""
+        return bool(
+            self.identity_id and other.identity_id and self.identity_id != other.identity_id
+        )
 
     def refreshed(self, answer: Hidden, now: float) -> Grant:
         """This grant after a refresh; what the answer leaves out stays as it was."""
@@ -201,7 +121,7 @@ def _granted(
         expires_at_seconds=int(now + _lifetime(part.get("expires_in"))),
         token_type=str(part.get("token_type") or "Bearer"),
         auth_server=auth_server,
-        username=str(claims.get("preferred_username") or claims.get("email") or ""),
+        username=line(claims.get("preferred_username") or claims.get("email")),
         issued_at_seconds=int(now),
     )
 

@@ -17,6 +17,8 @@ from pathlib import Path
 
 import filelock
 
+from ..told import SILENT, Told
+
 #: Seconds to wait for another kernel. It holds the lock for one token request, which is given up
 #: after 15 s, and for writing one small file.
 WAIT_SECONDS = 30.0
@@ -35,20 +37,20 @@ _NO_WRITING = frozenset(
 
 
 @contextlib.contextmanager
-def hold(path: Path, tell: Callable[[str], None] = lambda line: None) -> Iterator[bool]:
+def hold(path: Path, told: Told = SILENT, seconds: float | None = None) -> Iterator[bool]:
     """Hold the lock of `path` (a sidecar file is made beside it); yields whether it is held.
 
-    `tell` gets a line when there is something to wait for, and an empty one when there no longer
-    is. Never raises for want of a lock.
+    `told` says what is waited for, at most for `seconds` (None: WAIT_SECONDS). Never raises for
+    want of a lock.
     """
     with contextlib.ExitStack() as stack:
-        yield _enter(stack, path, tell)
+        yield _enter(stack, path, told, WAIT_SECONDS if seconds is None else seconds)
 
 
-def _enter(stack: contextlib.ExitStack, path: Path, tell: Callable[[str], None]) -> bool:
+def _enter(stack: contextlib.ExitStack, path: Path, told: Told, seconds: float) -> bool:
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return _acquire(stack, _native(path.with_suffix(".lock")), tell, lambda: None)
+        return _acquire(stack, _native(path.with_suffix(".lock")), told, seconds, lambda: None)
     except NotImplementedError:  # older filelock, for ENOSYS
         pass
     except OSError as error:
@@ -57,7 +59,7 @@ def _enter(stack: contextlib.ExitStack, path: Path, tell: Callable[[str], None])
     marker = path.with_suffix(".lock-marker")
     with contextlib.suppress(OSError):
         lock = filelock.SoftFileLock(marker, mode=0o600)
-        return _acquire(stack, lock, tell, lambda: _break_stale(marker))
+        return _acquire(stack, lock, told, seconds, lambda: _break_stale(marker))
     return False
 
 
@@ -72,15 +74,16 @@ def _native(path: Path) -> filelock.BaseFileLock:
 def _acquire(
     stack: contextlib.ExitStack,
     lock: filelock.BaseFileLock,
-    tell: Callable[[str], None],
+    told: Told,
+    seconds: float,
     break_stale: Callable[[], None],
 ) -> bool:
     """Wait for a lock, as long as a wait may be; `break_stale` is called now and then."""
     begun = time.monotonic()
     next_look = begun
-    told = False
+    said = False
     try:
-        while time.monotonic() - begun < WAIT_SECONDS:
+        while True:
             if time.monotonic() >= next_look:
                 next_look += LOOK_SECONDS
                 with contextlib.suppress(FileNotFoundError):  # another kernel was faster
@@ -88,17 +91,19 @@ def _acquire(
             try:
                 lock.acquire(blocking=False)
             except filelock.Timeout:
-                if not told and time.monotonic() - begun > TELL_SECONDS:
-                    tell(f"waiting for another kernel's login (at most {WAIT_SECONDS:.0f} s)")
-                    told = True
+                waited = time.monotonic() - begun
+                if waited >= seconds:
+                    return False
+                if not said and waited > TELL_SECONDS:
+                    told.waiting(f"waiting for another kernel's login (at most {seconds:.0f} s)")
+                    said = True
                 time.sleep(POLL_SECONDS)
             else:
                 stack.callback(_release, lock)
                 return True
     finally:
-        if told:
-            tell("")
-    return False
+        if said:
+            told.waiting("")
 
 
 def _release(lock: filelock.BaseFileLock) -> None:

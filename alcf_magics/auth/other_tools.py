@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from ..settings import CLIENT_ID, GATEWAY_RESOURCE_SERVER
 from .grants import Grant
-from .token_file import apps_directory, grants_in
+from .places import apps_directory
+from .token_reading import sdk_grants
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ def valid_grants(now: float) -> Mapping[str, Grant]:
     found: dict[str, Grant] = {}
     for tool in TOOLS:
         path = apps_directory() / tool.client_id / tool.app / "tokens.json"
-        grant = grants_in(path).get(GATEWAY_RESOURCE_SERVER)
+        grant = sdk_grants(path).get(GATEWAY_RESOURCE_SERVER)
         # No margin: it cannot be renewed here, so it is good until it is not.
         if grant is not None and grant.fresh(now, margin=0):
             found[tool.name] = grant

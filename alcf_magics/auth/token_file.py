@@ -1,44 +1,37 @@
-"""The token file: grants on disk, in format 2.0 of the Globus SDK, shared by all kernels.
+"""The token file: grants on disk, in the Globus SDK's format, shared by all kernels.
 
-Written under a lock: read again, merged, put in place with `os.replace`. The SDK's own writer
-drops fields that it does not know, so the auth server of each grant stands a second time beside
-the grants, under the hash of its refresh token.
+Written under a lock: read again, merged, put in place with `os.replace`. Each auth server's grants
+are in a namespace of their own (see `token_format`), so that logins live side by side.
 """
 
 from __future__ import annotations
 
 import contextlib
-import enum
-import hashlib
+import math
 import os
 import stat
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Set
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from ..settings import CLIENT_ID, PRODUCTION_GLOBUS_AUTH
-from .grants import Grant, Hidden, HiddenBytes, Secret, dumped, moment, parsed, token_in
+from ..settings import PRODUCTION_GLOBUS_AUTH
+from ..told import SILENT, Silent, Told
+from . import token_format
+from .grants import Grant
+from .hidden import Hidden, dumped
+from .places import home, own_path
+from .token_reading import Found, State, look, why
 
-FORMAT_VERSION = "2.0"
-#: The SDK refuses a file without this key; any version will do.
-SDK_VERSION = "4.9.1"
-NAMESPACE = "DEFAULT"
-#: Our own key at the top of the file; the SDK keeps keys that it does not know there.
-MINTED_BY = "alcf_magics.auth_servers"
 #: Waits before reading a file again that was half-written: the SDK writes in place.
 RETRIES = (0.02, 0.1)
 #: A temporary file of this age, in seconds, is nobody's any more.
 LEFTOVER_SECONDS = 3600.0
-
-_FIELDS = frozenset(field.name for field in fields(Grant)) - {"extra"}
-#: Fields of a grant that are a text, or are not there.
-_TEXTS = ("identity_id", "scope", "token_type", "auth_server", "username")
-#: What a file that holds nothing but our grants has at its top.
-_OUR_KEYS = frozenset({"globus-sdk.version", "format_version", "data", MINTED_BY})
+#: Seconds for which a lock that was waited for in vain is waited for no longer than this.
+GIVEN_UP_SECONDS = 120.0
+IMPATIENT_SECONDS = 0.5
 
 #: Tells whether a file has changed: when it was written, its length, its inode; `()` for no file.
 Signature = tuple[int, ...]
@@ -57,72 +50,67 @@ class Saved:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The grants that a file held, and its signature then: None if it could not be read."""
+    """One server's grants in the file, and the file's signature then: None if it was not read.
+
+    `known` says whether no grant means that there is none: of a broken file nobody knows.
+    """
 
     grants: Mapping[str, Grant]
     signature: Signature | None
+    known: bool
 
 
-class State(enum.Enum):
-    """What reading a token file found."""
+class _Notices:
+    """What a reader should know of the file: each line once a file, kept until somebody listens."""
 
-    MISSING = enum.auto()
-    UNDERSTOOD = enum.auto()
-    #: It was read, and is no token file: it may be kept under another name.
-    BROKEN = enum.auto()
-    #: Nobody knows what it holds: it must stay as it is.
-    UNREADABLE = enum.auto()
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._known: set[tuple[Path, str]] = set()
+        self._unheard: list[str] = []
 
+    def note(self, path: Path, line: str) -> None:
+        with self._lock:
+            if (path, line) not in self._known:
+                self._known.add((path, line))
+                self._unheard.append(line)
 
-@dataclass(frozen=True)
-class _Found:
-    """One reading of a token file. `digest` is of the bytes that were judged."""
-
-    state: State
-    content: Hidden = field(default_factory=Hidden)
-    reason: str = ""
-    digest: str = ""
-
-
-def apps_directory() -> Path:
-    """Where Globus SDK programs keep their token files; HOME decides."""
-    home = os.path.expanduser("~")  # noqa: PTH111  (pathlib raises where there is no home)
-    # Without a home nothing is read or stored: a place in which no file can be.
-    return Path(os.devnull if home.startswith("~") else home, ".globus", "app")
-
-
-def default_path() -> Path:
-    """`~/.globus/app/<client id>/alcf_magics/tokens.json`."""
-    return apps_directory() / CLIENT_ID / "alcf_magics" / "tokens.json"
+    def tell(self, told: Told) -> None:
+        if isinstance(told, Silent):
+            return
+        with self._lock:
+            lines, self._unheard = self._unheard, []
+        for line in lines:
+            told.notice(line)
 
 
 class TokenFile:
-    """Grants by resource server, in one file. Reads are cheap and never need the lock.
+    """Grants of every auth server, in one file. Reads are cheap and never need the lock.
 
-    `tell` gets what a reader should know once, a line each: that a file was moved aside, that
-    its mode was tightened, or why it is not used; and what is being waited for.
+    Whoever calls hands down who is told: that a file was moved aside, that its mode was tightened,
+    or why it is not used (a line each, once, to the first who listens); and what is waited for.
     """
 
-    def __init__(
-        self,
-        path: Path | None = None,
-        tell: Callable[[str], None] = lambda line: None,
-        tell_wait: Callable[[str], None] = lambda line: None,
-    ) -> None:
+    def __init__(self, path: Path | None = None) -> None:
         self._path = path
-        self._tell = tell
-        self._tell_wait = tell_wait
-        self._told: set[str] = set()
+        self._notices = _Notices()
         self._thread_lock = threading.RLock()
         self._depth = 0
+        self._given_up = -math.inf
 
     @property
     def path(self) -> Path:
-        return self._path or default_path()
+        return self._path or own_path()
 
-    def load(self) -> dict[str, Grant]:
-        """The grants in the file; none where it is missing, refused or cannot be understood."""
-        return _grants(self._read().content)
+    def load(self, server: str = PRODUCTION_GLOBUS_AUTH, told: Told = SILENT) -> dict[str, Grant]:
+        """An auth server's grants, by resource server.
+
+        None where the file is missing, refused or cannot be understood.
+        """
+        return token_format.grants_in(self._read(told).content, server)
+
+    def servers(self, told: Told = SILENT) -> tuple[str, ...]:
+        """The auth servers of which there are grants."""
+        return token_format.servers_in(self._read(told).content)
 
     def signature(self) -> Signature:
         """Cheap to ask, and another one once the file has changed."""
@@ -132,89 +120,94 @@ class TokenFile:
             return ()
         return (status.st_mtime_ns, status.st_size, status.st_ino)
 
-    def snapshot(self) -> Snapshot:
-        """The grants in the file, with its signature from before they were read."""
+    def snapshot(self, server: str = PRODUCTION_GLOBUS_AUTH, told: Told = SILENT) -> Snapshot:
+        """An auth server's grants, with the file's signature from before they were read."""
         signature = self.signature()
-        found = self._read()
-        unknown = found.state is State.UNREADABLE
-        return Snapshot(_grants(found.content), None if unknown else signature)
+        found = self._read(told)
+        return Snapshot(
+            token_format.grants_in(found.content, server),
+            None if found.state is State.UNREADABLE else signature,
+            found.state in (State.MISSING, State.UNDERSTOOD),
+        )
 
-    def notice(self, line: str) -> None:
-        """Tell the reader something about the file, once."""
-        if line not in self._told:
-            self._told.add(line)
-            self._tell(line)
+    def note(self, line: str, told: Told = SILENT) -> None:
+        """Tell a reader something about the file, once; if this one does not listen, the next."""
+        self._notices.note(self.path, line)
+        self.tell(told)
+
+    def tell(self, told: Told) -> None:
+        """Tell what nobody has heard yet."""
+        self._notices.tell(told)
 
     @contextlib.contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self, told: Told = SILENT) -> Iterator[None]:
         """Hold the file against other threads and kernels; without a working lock, go on.
 
-        An atomic replace keeps the file whole even then; only a merge may be lost.
+        An atomic replace keeps the file whole even then; only a merge may be lost. A lock that was
+        waited for in vain is hardly waited for again soon: who is told of one wait has one.
         """
-        from . import locking
-
         with self._thread_lock, contextlib.ExitStack() as stack:
             # A lock file is held by its handle: taking it twice would wait for ourselves.
             if self._depth == 0:
-                stack.enter_context(locking.hold(self.path, self._tell_wait))
+                self._hold(stack, told)
             self._depth += 1
             try:
                 yield
             finally:
                 self._depth -= 1
 
-    def save(self, grants: tuple[Grant, ...], *, login: bool = True) -> Saved:
-        """Merge grants into the file: what a login brought or, without `login`, a refresh.
+    def _hold(self, stack: contextlib.ExitStack, told: Told) -> None:
+        from . import locking
 
-        Grants of another auth server stay as they are, except that a production login, which
-        is what the file is for, replaces those of a sandbox. A login of another person takes
-        the place of the stored person's; what is not known to be anybody's stays.
+        begun = time.monotonic()
+        patient = begun - self._given_up >= GIVEN_UP_SECONDS
+        seconds = None if patient else IMPATIENT_SECONDS
+        if stack.enter_context(locking.hold(self.path, told, seconds)):
+            self._given_up = -math.inf
+        elif time.monotonic() - begun >= IMPATIENT_SECONDS:
+            self._given_up = time.monotonic()
+
+    def save(self, grants: tuple[Grant, ...], *, login: bool = True, told: Told = SILENT) -> Saved:
+        """Merge one auth server's grants into the file: of a login or, without `login`, a refresh.
+
+        A login of another person takes the place of the stored person's, in the namespace of its
+        auth server; other servers' logins stay as they are.
         """
-        with self.locked():
-            found = self._read()
-            if found.state is State.UNREADABLE:
-                return Saved(False, found.reason)
-            stored = _grants(found.content)
-            servers = {grant.auth_server for grant in grants}
-            foreign = {name: g for name, g in stored.items() if g.auth_server not in servers}
-            # A leftover of a sandbox must not keep a real login out.
-            if foreign and PRODUCTION_GLOBUS_AUTH not in servers:
-                named = ", ".join(sorted({grant.auth_server for grant in foreign.values()}))
-                return Saved(
-                    False, f"a login of {named} is stored, and stays until %alcf_logout --all"
-                )
-            entries = _entries(found.content)
-            if login:
-                entries = _without(entries, foreign.keys() | _others_entries(entries, grants))
-            for grant in grants:
-                entries[grant.resource_server] = _entry(grant, entries.get(grant.resource_server))
-            if reason := self._set_aside(found):
-                return Saved(False, reason)
-            return self._write(_with_entries(found.content, entries))
+        return self._change(
+            lambda content: token_format.with_grants(content, grants, login=login), told
+        )
 
-    def remove(self, auth_server: str | None) -> Saved:
-        """Take out every grant that `auth_server` minted (None: any). Never raises."""
-        with self.locked():
-            found = self._read()
+    def remove(self, servers: Collection[str] | None, told: Told = SILENT) -> Saved:
+        """Take out every grant that these auth servers minted (None: any). Never raises."""
+        with self.locked(told):
+            found = self._read(told)
             if found.reason:
                 return Saved(False, found.reason)
-            gone = {
-                name
-                for name, grant in _grants(found.content).items()
-                if auth_server in (None, grant.auth_server)
-            }
+            there = token_format.servers_in(found.content)
+            gone = [server for server in there if servers is None or server in servers]
             if not gone:
                 return Saved(False)
-            entries = _without(_entries(found.content), gone)
-            if entries or not _is_ours_alone(found.content):
-                return self._write(_with_entries(found.content, entries))
+            content = token_format.without_servers(found.content, gone)
+            if not token_format.is_empty(content):
+                return self._write(content)
             try:
                 self.path.unlink(missing_ok=True)
             except OSError as error:
-                return Saved(False, f"{self.path} cannot be removed ({_why(error)})")
+                return Saved(False, f"{self.path} cannot be removed ({why(error)})")
             return Saved(True)
 
-    def _refusal(self) -> str:
+    def _change(self, change: Callable[[Hidden], Hidden], told: Told) -> Saved:
+        if not (self._path or home()):
+            return Saved(False, "there is no home directory (HOME is empty, or no absolute path)")
+        with self.locked(told):
+            found = self._read(told)
+            if found.state is State.UNREADABLE:
+                return Saved(False, found.reason)
+            if reason := self._set_aside(found, told):
+                return Saved(False, reason)
+            return self._write(change(found.content))
+
+    def _refusal(self, told: Told) -> str:
         """Why the file must be neither read nor written; empty if it may be.
 
         A link may lead out of the home, and another's file may be a trap: either would hand out
@@ -228,30 +221,39 @@ class TokenFile:
             return f"{self.path} is a symbolic link, and links are not followed for tokens"
         if hasattr(os, "geteuid") and status.st_uid != os.geteuid():
             return f"{self.path} belongs to another user"
-        self._tighten(self.path, 0o600, "readable by you alone")
-        self._tighten(self.path.parent, 0o700, "yours alone")
+        if not self._tightened(self.path, 0o600, "readable by you alone", told):
+            return f"{self.path} is open to others, and its file system lets nobody change that"
+        self._tightened(self.path.parent, 0o700, "yours alone", told)
         return ""
 
-    def _tighten(self, path: Path, mode: int, now: str) -> None:
-        with contextlib.suppress(OSError):
-            if path.stat().st_mode & 0o077:
+    def _tightened(self, path: Path, mode: int, now: str, told: Told) -> bool:
+        """Whether a path is closed to others, now that it was closed if need be."""
+        with contextlib.suppress(OSError):  # it is away: whoever reads it says so
+            if not _is_open(path.stat()):
+                return True
+            with contextlib.suppress(OSError):
                 path.chmod(mode)
-                self.notice(f"{path} was open to others; it is now {now}.")
+            # Some mounted file systems change nothing, and say that they did.
+            if _is_open(path.stat()):
+                return False
+            self.note(f"{path} was open to others; it is now {now}.", told)
+        return True
 
-    def _read(self) -> _Found:
+    def _read(self, told: Told) -> Found:
         """What the file is now. One that is half-written, or away, may be whole in a moment."""
-        if refusal := self._refusal():
-            found = _Found(State.UNREADABLE, reason=refusal)
+        if refusal := self._refusal(told):
+            found = Found(State.UNREADABLE, reason=refusal)
         else:
             for wait in (*RETRIES, None):
-                found = _look(self.path)
+                found = look(self.path)
                 if not found.reason or wait is None:
                     break
                 time.sleep(wait)
         if found.state is State.BROKEN:
-            self.notice(f"{found.reason}; the next login keeps it under another name.")
+            self.note(f"{found.reason}; the next login keeps it under another name.", told)
         elif found.state is State.UNREADABLE:
-            self.notice(f"{found.reason}: it is not used.")
+            self.note(f"{found.reason}: it is not used.", told)
+        self.tell(told)
         return found
 
     def _write(self, content: Hidden) -> Saved:
@@ -259,26 +261,28 @@ class TokenFile:
         try:
             folder = self.path.parent
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if folder.stat().st_mode & 0o077:
+            if _is_open(folder.stat()):
                 folder.chmod(0o700)
             _sweep(folder)
-            # Private from the first byte: mkstemp makes it 0600.
+            # Private from the first byte: mkstemp makes it 0600, where the file system does.
             handle, temporary = tempfile.mkstemp(dir=folder, prefix=".tokens-")
             with os.fdopen(handle, "wb") as file:
+                if _is_open(os.fstat(file.fileno())):
+                    return Saved(False, f"{folder} keeps no permissions: others could read it")
                 file.write(dumped(content))
                 file.flush()
                 os.fsync(file.fileno())
             Path(temporary).replace(self.path)
             temporary = ""
         except (OSError, ValueError) as error:
-            return Saved(False, f"{self.path} cannot be written ({_why(error)})")
+            return Saved(False, f"{self.path} cannot be written ({why(error)})")
         finally:
             if temporary:
                 with contextlib.suppress(OSError):
                     Path(temporary).unlink()
         return Saved(True)
 
-    def _set_aside(self, found: _Found) -> str:
+    def _set_aside(self, found: Found, told: Told) -> str:
         """Keep a file that is broken under a name of its own; why that could not be, if so.
 
         Another program may write the file at the same time, without our lock: what was moved
@@ -297,12 +301,12 @@ class TokenFile:
             except OSError:
                 aside.unlink()
                 raise
-            if _look(aside).digest != found.digest:
+            if look(aside).digest != found.digest:
                 self._put_back(aside)
                 return f"{self.path} is being written by another program"
         except OSError as error:
-            return f"{self.path} cannot be set aside ({_why(error)})"
-        self.notice(f"{self.path} could not be read; it is kept as {aside.name}.")
+            return f"{self.path} cannot be set aside ({why(error)})"
+        self.note(f"{self.path} could not be read; it is kept as {aside.name}.", told)
         return ""
 
     def _put_back(self, aside: Path) -> None:
@@ -318,159 +322,14 @@ class TokenFile:
         aside.unlink()
 
 
+def _is_open(status: os.stat_result) -> bool:
+    """Whether others than the owner have a right to a file, where there are such rights."""
+    return os.name == "posix" and bool(status.st_mode & 0o077)
+
+
 def _sweep(folder: Path) -> None:
     """Remove what processes left that were killed while they wrote."""
     for path in folder.glob(".tokens-*"):
         with contextlib.suppress(OSError):
             if time.time() - path.stat().st_mtime > LEFTOVER_SECONDS:
                 path.unlink()
-
-
-def grants_in(path: Path) -> dict[str, Grant]:
-    """The grants in a token file in format 2.0, of whatever program; none without such a file."""
-    return _grants(_look(path).content)
-
-
-def _look(path: Path) -> _Found:
-    """Read a file once, and judge what was read."""
-    try:
-        raw = HiddenBytes(path.read_bytes())
-    except (FileNotFoundError, NotADirectoryError):
-        return _Found(State.MISSING)
-    except OSError as error:
-        return _Found(State.UNREADABLE, reason=f"{path} cannot be read ({_why(error)})")
-    digest = hashlib.sha256(raw).hexdigest()
-    try:
-        content = parsed(raw)
-    except ValueError:
-        content = None
-    if not _has_shape(content):
-        return _Found(State.BROKEN, reason=f"{path} cannot be understood", digest=digest)
-    return _Found(State.UNDERSTOOD, content, digest=digest)
-
-
-def _has_shape(content: Any) -> bool:
-    """Whether there are objects where the format has them; single entries may be anything."""
-    return (
-        isinstance(content, dict)
-        and isinstance(content.get("data", {}), dict)
-        and isinstance(content.get("data", {}).get(NAMESPACE, {}), dict)
-    )
-
-
-def _why(error: Exception) -> str:
-    return (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
-
-
-def _is_ours_alone(content: Hidden) -> bool:
-    """Whether without our grants nothing would be left that somebody may miss."""
-    return content.keys() <= _OUR_KEYS and content.get("data", {}).keys() <= {NAMESPACE}
-
-
-def _entries(content: Hidden) -> Hidden:
-    return Hidden(content.get("data", {}).get(NAMESPACE, {}))
-
-
-def _without(entries: Hidden, names: Set[str]) -> Hidden:
-    return Hidden((name, entry) for name, entry in entries.items() if name not in names)
-
-
-def _others_entries(entries: Hidden, grants: tuple[Grant, ...]) -> set[str]:
-    """The entries that a login takes away: another person's, for two of them break the SDK.
-
-    None as long as it is the same person who logs in.
-    """
-    people = {
-        name: entry["identity_id"]
-        for name, entry in entries.items()
-        if isinstance(entry, dict)
-        and isinstance(entry.get("identity_id"), str)
-        and entry["identity_id"]
-    }
-    new = {grant.identity_id for grant in grants if grant.identity_id}
-    replaced = {people[g.resource_server] for g in grants if g.resource_server in people}
-    changed = replaced - new if replaced else not set(people.values()) & new
-    return {name for name, who in people.items() if who not in new} if new and changed else set()
-
-
-def _grants(content: Hidden) -> dict[str, Grant]:
-    minted_by = _minted_by(content)
-    grants = {}
-    for name, entry in _entries(content).items():
-        with contextlib.suppress(KeyError, TypeError, ValueError, OverflowError):
-            grants[name] = _grant(name, entry, minted_by)
-    return grants
-
-
-def _minted_by(content: Hidden) -> dict[str, str]:
-    servers = content.get(MINTED_BY)
-    if not isinstance(servers, dict):
-        return {}
-    return {key: server for key, server in servers.items() if isinstance(server, str)}
-
-
-def _grant(name: str, entry: Any, minted_by: Mapping[str, str]) -> Grant:
-    """The grant in an entry; KeyError, TypeError, ValueError or OverflowError if it is none."""
-    if not isinstance(entry, dict) or entry["resource_server"] != name:
-        raise ValueError("no grant for this resource server")
-    if not all(isinstance(entry.get(text), str | None) for text in _TEXTS):
-        raise TypeError("a text was expected")
-    access, refresh = token_in(entry, "access_token"), token_in(entry, "refresh_token")
-    if access is None:
-        raise ValueError("no access token")
-    return Grant(
-        resource_server=name,
-        identity_id=entry.get("identity_id") or "",
-        scope=entry.get("scope") or "",
-        access_token=access,
-        refresh_token=refresh,
-        expires_at_seconds=moment(entry["expires_at_seconds"]),
-        token_type=entry.get("token_type") or "Bearer",
-        auth_server=entry.get("auth_server")
-        or (minted_by.get(_key(refresh)) if refresh else None)
-        or PRODUCTION_GLOBUS_AUTH,
-        username=entry.get("username") or "",
-        issued_at_seconds=moment(entry.get("issued_at_seconds") or 0),
-        extra=Hidden((key, value) for key, value in entry.items() if key not in _FIELDS),
-    )
-
-
-def _entry(grant: Grant, old: Any) -> Hidden:
-    """A grant as the file has it, over what stood there before."""
-    entry = Hidden(old if isinstance(old, dict) else {})
-    entry.update(grant.extra)
-    entry.update(
-        resource_server=grant.resource_server,
-        identity_id=grant.identity_id,
-        scope=grant.scope,
-        access_token=grant.access_token.reveal(),
-        refresh_token=grant.refresh_token.reveal() if grant.refresh_token else None,
-        expires_at_seconds=grant.expires_at_seconds,
-        token_type=grant.token_type,
-        auth_server=grant.auth_server,
-        username=grant.username,
-        issued_at_seconds=grant.issued_at_seconds,
-    )
-    return entry
-
-
-def _with_entries(content: Hidden, entries: Hidden) -> Hidden:
-    before = _minted_by(content)
-    whole = Hidden({"globus-sdk.version": SDK_VERSION})
-    whole.update(content)
-    whole["format_version"] = FORMAT_VERSION
-    whole["data"] = Hidden(content.get("data", {}))
-    whole["data"][NAMESPACE] = entries
-    whole[MINTED_BY] = {
-        key: entry["auth_server"]
-        if isinstance(entry.get("auth_server"), str)
-        else before.get(key) or PRODUCTION_GLOBUS_AUTH
-        for entry in entries.values()
-        if isinstance(entry, dict) and isinstance(entry.get("refresh_token"), str)
-        for key in [_key(Secret(entry["refresh_token"]))]
-    }
-    return whole
-
-
-def _key(refresh_token: Secret) -> str:
-    return hashlib.sha256(refresh_token.reveal().encode("utf-8", "replace")).hexdigest()[:16]

@@ -34,7 +34,7 @@ class Message:
             return value
         if not isinstance(value, Mapping) or value.get("role") not in ROLES:
             raise RequestRefused(f"This is no message of a chat: {value!r:.80}", SHAPE)
-        content = value.get("content")
+        content: Any = value.get("content")
         if isinstance(content, str):
             content = clean_prompt(content)
         elif _are_parts(content):

@@ -108,7 +108,8 @@ def _deltas(choices: object) -> tuple[Delta, ...]:
 
 
 def _delta(choice: dict[str, Any], position: int) -> Delta:
-    part, whole = choice.get("delta"), False
+    part: Any = choice.get("delta")
+    whole = False
     if type(part) is not dict:
         part = choice.get("message")
         whole = type(part) is dict

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from typing import Any
 from urllib.parse import urlsplit
@@ -128,7 +128,7 @@ class Gateway:
         request: ChatRequest,
         sent: Callable[[float], None] = lambda at: None,
         told: Told = SILENT,
-    ) -> AsyncIterator[list[Chunk]]:
+    ) -> AsyncGenerator[list[Chunk]]:
         """The chunks of one completion, those of one read of the network at a time.
 
         `sent` gets the monotonic time at which the request leaves, after waiting for its turn.
@@ -207,7 +207,7 @@ class Gateway:
         )
 
 
-async def _reads(response: httpx.Response, reader: StreamReader) -> AsyncIterator[list[Chunk]]:
+async def _reads(response: httpx.Response, reader: StreamReader) -> AsyncGenerator[list[Chunk]]:
     """The chunks of each read of a body, up to its end, its `[DONE]` or its failure.
 
     An answer that is complete waits a moment for its usage, and never for a server that forgets
@@ -248,7 +248,7 @@ async def _body(response: httpx.Response, limit: int) -> bytes:
 
 
 def _is_encoded(response: httpx.Response) -> bool:
-    return response.headers.get("content-encoding", "identity").casefold() != "identity"
+    return str(response.headers.get("content-encoding", "identity")).casefold() != "identity"
 
 
 def _check_encoding(response: httpx.Response) -> None:

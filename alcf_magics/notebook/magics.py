@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
-import sys
 from collections.abc import Iterator
 from keyword import iskeyword
 from typing import TYPE_CHECKING, Any
@@ -14,13 +12,15 @@ from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class
 from traitlets import TraitError
 
 from .._session import close, session
-from ..errors import AlcfError, LoginExpired, LoginFailed, NotLoggedIn, in_one_line
+from ..errors import AlcfError, LoginExpired, LoginFailed, in_one_line
 from ..told import Told
 from . import question_marks as questions
 from .arguments import Help, Parser, expanded
 from .formatters import Formatters
 from .input_history import forget
+from .login import Logins
 from .options import check_login, login_parser, logout_parser, models_parser, prompt_parser
+from .shells import is_headless, is_kernel, is_whole_cell
 from .traits import Setting
 from .wait_line import WaitLine
 
@@ -47,6 +47,7 @@ class AlcfMagics(Magics):
     def __init__(self, shell: InteractiveShell) -> None:
         super().__init__(shell)
         self.formatters = Formatters(shell)
+        self.logins = Logins(shell)
 
     @line_magic
     def alcf_login(self, line: str) -> LoginStatus | None:
@@ -59,75 +60,12 @@ class AlcfMagics(Magics):
         except Help as text:
             print(text)
             return None
-        with self._logging_in("login"):
+        with self._logging_in("login") as told:
             if options.status:
-                return session().login.status()
-            self._log_in(code, options)
+                return session().account.status(told)
+            if said := self.logins.log_in(code, options, told):
+                print(said)
         return None
-
-    def _forget_words(self, line: str, parser: Parser) -> None:
-        """Any word that is no option may be a code, also in a line that turns out to be wrong."""
-        for word in line.split():
-            if word not in parser.names:
-                forget(self.shell, word)
-
-    def _log_in(self, code: str, options: argparse.Namespace) -> None:
-        login = session().login
-        if options.sandbox:
-            print(login.sandbox())
-            self._close_panel("A login to a sandbox was made below.")
-        elif code or options.replace:
-            line = login.finish(code, take_over=options.replace) if code else login.replace()
-            self._close_panel(line)
-            print(line)
-        elif not options.force and (state := login.state()) is not None:
-            self._close_panel(state)
-            print(state)
-        else:
-            self._begin_login(options.prompt, force=options.force)
-
-    def _begin_login(self, prompt: bool, *, force: bool = False) -> None:
-        """The panel in a notebook, a prompt in a terminal or on demand; headless, the link."""
-        from ..auth.account import NOBODY
-
-        login = session().login
-        if is_headless(self.shell):
-            if prompt:
-                raise NotLoggedIn("Nobody is here to paste a code.", NOBODY)
-            show_link(login.begin(force=force).authorize_url, login.why(), NOBODY)
-        elif prompt or not hasattr(self.shell, "kernel"):
-            said = login.prompt(force=force)
-            self._close_panel(said)
-            print(said)
-        else:
-            from .panel import LoginPanel
-
-            LoginPanel(session(), login, force=force).show()
-
-    def _close_panel(self, line: str) -> None:
-        if session().panel is not None:
-            session().panel.close(line)
-
-    @contextlib.contextmanager
-    def _logging_in(self, what: str) -> Iterator[None]:
-        """Say what is waited for; whatever goes wrong is one line, in which no code can stand."""
-        session().on_wait = WaitLine(self.shell)
-        try:
-            yield
-        except KeyboardInterrupt:
-            raise LoginFailed(
-                f"The {what} was interrupted.", f"Begin again: %alcf_{what}"
-            ) from None
-        except (AlcfError, UsageError) as error:
-            raise error.with_traceback(None) from None
-        except Exception as error:
-            raise LoginFailed(
-                f"The {what} failed for a reason of its own ({type(error).__name__}).",
-                f"Begin again: %alcf_{what}",
-            ) from None
-        finally:
-            self._reflect()
-            self._tell()
 
     @line_magic
     def alcf_logout(self, line: str) -> None:
@@ -141,8 +79,34 @@ class AlcfMagics(Magics):
             return
         if word:
             raise UsageError("%alcf_logout takes no argument; see %alcf_logout --help")
-        with self._logging_in("logout"):
-            print(session().login.logout(everywhere=options.all))
+        with self._logging_in("logout") as told:
+            print(self.logins.log_out(everywhere=options.all, told=told))
+
+    def _forget_words(self, line: str, parser: Parser) -> None:
+        """Any word that is no option may be a code, also in a line that turns out to be wrong."""
+        for word in line.split():
+            if word not in parser.names:
+                forget(self.shell, word)
+
+    @contextlib.contextmanager
+    def _logging_in(self, what: str) -> Iterator[Told]:
+        """Say what is waited for; whatever goes wrong is one line, in which no code can stand."""
+        told = Told(WaitLine(self.shell))
+        try:
+            yield told
+        except KeyboardInterrupt:
+            raise LoginFailed(
+                f"The {what} was interrupted.", f"Begin again: %alcf_{what}"
+            ) from None
+        except (AlcfError, UsageError) as error:
+            raise error.with_traceback(None) from None
+        except Exception as error:
+            raise LoginFailed(
+                f"The {what} failed for a reason of its own ({type(error).__name__}).",
+                f"Begin again: %alcf_{what}",
+            ) from None
+        finally:
+            _tell(told)
 
     @line_magic
     def alcf_models(self, line: str) -> Catalog | None:
@@ -180,7 +144,7 @@ class AlcfMagics(Magics):
         __tracebackhide__ = True
         alone = is_whole_cell(self.shell, "alcf")
         told = self.formatters.told = Told(WaitLine(self.shell))
-        with self._curing(told, told_below=alone and hasattr(self.shell, "kernel")):
+        with self._curing(told, told_below=alone and is_kernel(self.shell)):
             completion = ask(
                 self.shell,
                 session(),
@@ -190,7 +154,7 @@ class AlcfMagics(Magics):
                 widgets=not is_headless(self.shell),
                 told=told,
             )
-        if not alone or not hasattr(self.shell, "kernel"):
+        if not alone or not is_kernel(self.shell):
             self.formatters.on_screen(completion)
         return completion
 
@@ -210,8 +174,8 @@ class AlcfMagics(Magics):
             raise interrupt.with_traceback(None) from None
         except LoginExpired as error:
             told_below = False
-            if error.fresh_login and hasattr(self.shell, "kernel") and not is_headless(self.shell):
-                self._begin_login(prompt=False)
+            if error.fresh_login and is_kernel(self.shell) and not is_headless(self.shell):
+                self.logins.begin(told)
             raise
         except BaseException:
             told_below = False
@@ -241,29 +205,6 @@ for _method, _parser in (
     _method.__doc__ = _parser().format_help()
 
 
-def is_whole_cell(shell: Any, magic: str) -> bool:
-    """Whether the cell that runs is nothing but one line with this magic."""
-    try:
-        code = str(shell.kernel.get_parent()["content"]["code"])
-    except (AttributeError, KeyError):
-        return False
-    if code.lstrip().startswith(f"%%{magic}"):
-        return True
-    lines = [line.strip() for line in code.splitlines()]
-    statements = [line for line in lines if line and not line.startswith("#")]
-    return len(statements) == 1 and statements[0].startswith(f"%{magic}")
-
-
-def is_headless(shell: Any) -> bool:
-    """Whether nobody can answer a question: nbclient, papermill, a batch job, a pipe."""
-    if not hasattr(shell, "kernel"):
-        return not (sys.stdin and sys.stdin.isatty())
-    try:
-        return shell.kernel.get_parent()["content"].get("allow_stdin") is False
-    except (AttributeError, KeyError, TypeError):
-        return False
-
-
 def load(shell: InteractiveShell) -> None:
     """Register the magics, and how their values are shown."""
     try:
@@ -288,5 +229,6 @@ def unload(shell: InteractiveShell) -> None:
             shell.magics_manager.magics[kind].pop(name, None)
     shell.configurables.remove(magics)
     magics.formatters.remove()
+    magics.logins.close()
     questions.remove(shell)
     close()

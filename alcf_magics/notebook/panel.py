@@ -9,19 +9,20 @@ from __future__ import annotations
 import contextvars
 import html
 import time
+from collections.abc import Callable
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import anyio
 import ipywidgets as widgets
 
-from ..auth.account import Login
-from ..auth.globus import PENDING_SECONDS
+from .._session import background
+from ..auth.account import Account
+from ..auth.authorization import PENDING_SECONDS
 from ..errors import AlcfError
-from ..showing.display import discard, link_text, show_link, show_widget
-
-if TYPE_CHECKING:
-    from .._session import Session
+from ..told import Told
+from .login import link_text, show_link
+from .outputs import discard, show_widget
 
 #: Seconds between two looks at the clock.
 TICK_SECONDS = 5.0
@@ -30,13 +31,20 @@ SPINNER = '<progress aria-label="asking Globus" style="width:6em"></progress> '
 
 
 class LoginPanel:
-    """One login in one cell. Callbacks run after the cell, on whichever thread the kernel takes."""
+    """One login in one cell. Callbacks run after the cell, on whichever thread the kernel takes.
 
-    def __init__(self, session: Session, login: Login, *, force: bool = False) -> None:
-        self._session = session
-        self._login = login
-        self._pending = login.begin(force=force)
-        self._why = login.why()
+    `done` gets the line of a login that was made: whoever shows the panel closes it with that.
+    """
+
+    def __init__(
+        self, account: Account, done: Callable[[str], None], *, fresh: bool = False
+    ) -> None:
+        self._done = done
+        self._account = account
+        self._pending = account.begin(fresh=fresh)
+        self._why = account.why()
+        # Asked now and then what is waited for: a panel may not print.
+        self._told = Told()
         self._said = ""
         self._open = True
         self._busy = False
@@ -58,18 +66,15 @@ class LoginPanel:
         self._box.observe(lambda change: self._enable(), names="value")
         self._box.on_msg(self._on_box_message)
         self._button.on_click(lambda button: self._submit())
-        self._replace.on_click(lambda button: self._start(self._login.replace))
+        self._replace.on_click(lambda button: self._start(lambda: account.replace(self._told)))
 
     def show(self) -> None:
-        """Display the panel in the running cell, and let an older one go quiet."""
-        if self._session.panel is not None:
-            self._session.panel.close("Another login was begun below.")
+        """Display the panel in the running cell."""
         self._text = show_link(self._pending.authorize_url, self._why)
         self._say("")
         # A front end that shows no widgets, and whoever reads this output alone, gets the link.
         self._widgets = show_widget(self._view, link_text(self._pending.authorize_url))
-        self._session.panel = self
-        self._clock = self._session.runtime.spawn(self._count_down)
+        self._clock = background().spawn(self._count_down)
 
     def close(self, line: str) -> None:
         """End the panel: from now on the cell, and the notebook that is saved, hold one line."""
@@ -78,8 +83,6 @@ class LoginPanel:
         self._open = False
         if self._clock is not None:
             self._clock.cancel()
-        if self._session.panel is self:
-            self._session.panel = None
         self._box.value = ""
         self._line.value = f'<div role="status">{html.escape(line)}</div>'
         self._context.copy().run(self._text.update, {"text/plain": line}, raw=True)
@@ -95,7 +98,7 @@ class LoginPanel:
         if not typed.strip():
             self._say("There is no code yet: paste it into the box.")
             return
-        self._start(lambda: self._login.finish(typed, self._pending))
+        self._start(lambda: self._account.finish(typed, self._pending, told=self._told))
 
     def _start(self, work: Any) -> None:
         """Do something that asks Globus, which may take seconds: the kernel stays free."""
@@ -104,7 +107,7 @@ class LoginPanel:
         self._busy = True
         self._enable()
         self._say("Asking Globus…")
-        future = self._session.runtime.start(work)
+        future = background().start(work)
         future.add_done_callback(lambda done: self._context.copy().run(self._ended, done))
 
     def _ended(self, future: Future[str]) -> None:
@@ -114,18 +117,18 @@ class LoginPanel:
         if future.cancelled():
             return
         try:
-            line = future.result()
+            line = " ".join([future.result(), *self._told.notices()])
         except AlcfError as error:
-            self._refuse(error.what if self._login.question else str(error))
+            self._refuse(error.what if self._account.question else str(error))
         except Exception as error:  # nothing may leave the panel waiting for ever
             self._refuse(f"The login failed ({type(error).__name__}). Try again.")
         else:
             # A panel that a newer one made quiet may still finish its login: the newer one tells.
-            (self._session.panel or self).close(line)
+            self._done(line)
 
     def _refuse(self, why: str) -> None:
         """Say why the login is not done, and be ready for another try."""
-        self._replace.layout.display = "" if self._login.question else "none"
+        self._replace.layout.display = "" if self._account.question else "none"
         self._say(why)
         self._box.focus()
 
@@ -142,8 +145,8 @@ class LoginPanel:
             self._context.copy().run(self._tick)
 
     def _tick(self) -> None:
-        if self._busy and self._session.waiting_for:
-            self._say(self._session.waiting_for)
+        if self._busy and self._told.waiting_for:
+            self._say(self._told.waiting_for)
         elif self._busy or self._pending.alive(time.time()):
             self._say(self._said)
         else:

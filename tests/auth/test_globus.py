@@ -9,8 +9,10 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import respx
 
-from alcf_magics.auth.globus import INVALID_GRANT, GlobusAuth, begin_login, read_code
-from alcf_magics.auth.grants import Secret, gateway_grant
+from alcf_magics.auth.authorization import begin_login, read_code
+from alcf_magics.auth.globus import INVALID_GRANT, GlobusAuth
+from alcf_magics.auth.grants import gateway_grant
+from alcf_magics.auth.hidden import Secret
 from alcf_magics.errors import GatewayUnreachable, LoginExpired, LoginFailed
 from alcf_magics.settings import CLIENT_ID, GATEWAY_RESOURCE_SERVER, GATEWAY_SCOPE, Settings
 from support.grants import answer, grant
@@ -78,7 +80,7 @@ def test_a_code_is_read_from_whatever_was_pasted(typed: str) -> None:
         ("code=A&state=", "another login"),
         ("https://[x/?code=A B&state=S", "not a code"),
         ("two words", "not a code"),
-        ("https://auth.globus.org/?error=access_denied", "not a code"),
+        ("https://auth.globus.org/?error=access_denied", "access_denied"),
         ("code=", "not a code"),
     ],
 )

@@ -6,14 +6,8 @@ import json
 
 import pytest
 
-from alcf_magics.auth.grants import (
-    REFRESH_MARGIN,
-    Hidden,
-    HiddenBytes,
-    dumped,
-    grants_from_answer,
-    parsed,
-)
+from alcf_magics.auth.grants import REFRESH_MARGIN, grants_from_answer
+from alcf_magics.auth.hidden import Hidden, HiddenBytes, dumped, parsed
 from alcf_magics.settings import GATEWAY_RESOURCE_SERVER
 from support.grants import answer, grant
 from support.tracebacks import locals_of

@@ -18,7 +18,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 from alcf_magics import demo
 from alcf_magics.sandbox import Sandbox
 from support.kernels import Kernel
-from support.people import enter, link, tokens, wait_for, with_person
+from support.people import enter, link, stored, tokens, wait_for, with_person
 
 pytestmark = pytest.mark.kernel
 
@@ -32,7 +32,7 @@ class Noted:
     def learn(self, sandbox: Sandbox, home: Path) -> None:
         """Collect what was minted and sent: tokens, codes and verifiers."""
         if tokens(home).exists():
-            for entry in json.loads(tokens(home).read_text())["data"]["DEFAULT"].values():
+            for entry in stored(home, sandbox).values():
                 for name in ("access_token", "refresh_token"):
                     self.secrets[f"{name} {len(self.secrets)}"] = entry[name]
         for request in sandbox.requests:
@@ -54,9 +54,10 @@ import gc, traceback, logging
 import alcf_magics
 from alcf_magics._session import Session
 s = alcf_magics.session()
-things = [s, s.bearers, s.bearers.grant(), s.bearers.current(), s.settings, s.pending, s.login,
-          s.gateway, s.auth, s.bearers.file, s.bearers.file.load(), vars(s), vars(s.bearers),
-          vars(s.login), s.login.status(), s.refused]
+c, a = s.credentials, s.account
+things = [s, c, c.grant(), c.current(), s.settings, a.pending, a, s.gateway, s.auth, c.file,
+          c.file.load(), c.file.load(s.settings.globus_auth_url), vars(s), vars(c), vars(a),
+          a.status(), a.refused]
 for thing in things:
     print(repr(thing), str(thing), f"{thing}", format(thing, ""))
 """
@@ -196,8 +197,8 @@ def test_nothing_leaks_into_debug_logs_of_this_process(
     noted = Noted()
     session = Session()
     session.choose(gateway_url=sandbox.gateway_url, globus_auth_url=sandbox.globus_auth_url)
-    pending = session.begin_login()
-    session.login.finish(sandbox.approve(pending.authorize_url), pending)
+    pending = session.account.begin()
+    session.account.finish(sandbox.approve(pending.authorize_url), pending)
     noted.learn(sandbox, home)
     sandbox.expire_access_tokens()
     session.ask("hello")
@@ -209,8 +210,9 @@ def test_nothing_leaks_into_debug_logs_of_this_process(
 
 def test_an_error_of_the_login_holds_no_secret_in_its_chain(home: Path) -> None:
     """Neither an error nor what it was raised from keeps the form that was to be sent."""
-    from alcf_magics.auth.globus import GlobusAuth, begin_login
-    from alcf_magics.auth.grants import Secret
+    from alcf_magics.auth.authorization import begin_login
+    from alcf_magics.auth.globus import GlobusAuth
+    from alcf_magics.auth.hidden import Secret
     from alcf_magics.errors import AlcfError
     from alcf_magics.settings import Settings
 

@@ -16,6 +16,7 @@ import pytest
 
 from alcf_magics.auth import locking
 from alcf_magics.auth.locking import hold
+from alcf_magics.told import Told
 
 HOLDER = """
 import sys, time
@@ -54,7 +55,7 @@ def test_two_processes_exclude_each_other(tmp_path: Path) -> None:
         patch.setattr(locking, "TELL_SECONDS", 0.1)
         with holder(path, 0.6):
             begun = time.monotonic()
-            with hold(path, said.append) as held:
+            with hold(path, Told(said.append)) as held:
                 assert held
                 assert time.monotonic() - begun > 0.3
     assert "waiting for another kernel" in said[0]

@@ -11,8 +11,9 @@ import pytest
 import respx
 
 from alcf_magics._session import Session
-from alcf_magics.auth.credentials import Bearers, GatewayAuth
+from alcf_magics.auth.credentials import Credentials
 from alcf_magics.auth.other_tools import TOOLS, Tool
+from alcf_magics.auth.signing import GatewayAuth
 from alcf_magics.auth.token_file import TokenFile
 from alcf_magics.errors import NotLoggedIn
 from alcf_magics.settings import GATEWAY_RESOURCE_SERVER, PRODUCTION_GATEWAY, Settings
@@ -48,9 +49,9 @@ def test_a_valid_token_of_another_tool_is_used_and_named(home: Path, tool: Tool)
     route = respx.get(f"{PRODUCTION_GATEWAY}/whoami").respond(
         401, json={"error": {"message": "Token is either not active or invalid"}}
     )
-    bearers = Bearers(Settings)
-    assert tool.name in bearers.current().source
-    with httpx.Client(auth=GatewayAuth(bearers, PRODUCTION_GATEWAY)) as client:
+    credentials = Credentials(Settings)
+    assert tool.name in credentials.current().source
+    with httpx.Client(auth=GatewayAuth(credentials, PRODUCTION_GATEWAY)) as client:
         assert client.get(f"{PRODUCTION_GATEWAY}/whoami").status_code == 401
     # Refused: neither refreshed (the only route would be an error) nor sent again.
     assert [c.request.headers["authorization"] for c in route.calls] == ["Bearer foreign-token"]
@@ -62,7 +63,7 @@ def test_it_is_not_used_once_it_has_expired(home: Path) -> None:
     """An expired one is as good as none: its refresh token is never used."""
     write(home, TOOLS[0], -1)
     with pytest.raises(NotLoggedIn):
-        Bearers(Settings).current()
+        Credentials(Settings).current()
 
 
 @pytest.mark.parametrize("token", ["", "tök", "two words"])
@@ -70,7 +71,7 @@ def test_it_is_not_used_when_it_cannot_be_sent(home: Path, token: str) -> None:
     """An empty token, or one that no header can hold, is none."""
     write(home, TOOLS[0], 3600, token)
     with pytest.raises(NotLoggedIn):
-        Bearers(Settings).current()
+        Credentials(Settings).current()
 
 
 @pytest.mark.parametrize(
@@ -85,7 +86,7 @@ def test_it_goes_to_the_production_gateway_only(home: Path, settings: Settings) 
     """A sandbox, or any other gateway, never sees it."""
     write(home, TOOLS[0], 3600)
     with pytest.raises(NotLoggedIn):
-        Bearers(lambda: settings).current()
+        Credentials(lambda: settings).current()
 
 
 def test_ones_own_grant_and_the_environment_go_first(
@@ -94,11 +95,11 @@ def test_ones_own_grant_and_the_environment_go_first(
     """Own valid grant, then ALCF_AI_TOKEN, then the files in their order."""
     write(home, TOOLS[1], 3600, "second")
     write(home, TOOLS[0], 3600, "first")
-    assert Bearers(Settings).current().token.reveal() == "first"
+    assert Credentials(Settings).current().token.reveal() == "first"
     monkeypatch.setenv("ALCF_AI_TOKEN", "environment")
-    assert Bearers(Settings).current().token.reveal() == "environment"
+    assert Credentials(Settings).current().token.reveal() == "environment"
     TokenFile().save((grant(expires_at_seconds=int(time.time()) + 9000),))
-    assert Bearers(Settings).current().token.reveal() == "old-token"
+    assert Credentials(Settings).current().token.reveal() == "old-token"
 
 
 @respx.mock
@@ -109,15 +110,15 @@ def test_it_serves_when_ones_own_login_can_no_longer_be_refreshed(home: Path) ->
     respx.post("https://auth.globus.org/v2/oauth2/token").respond(
         400, json={"error": "invalid_grant"}
     )
-    assert Bearers(Settings).current().token.reveal() == "foreign"
+    assert Credentials(Settings).current().token.reveal() == "foreign"
 
 
 def test_the_panel_says_where_it_comes_from(home: Path) -> None:
     """Somebody who has one is offered a login of their own, and told what is used until then."""
     write(home, TOOLS[0], 3600)
     session = Session()
-    assert session.login.state() is None
-    why = session.login.why()
+    assert session.account.state() is None
+    why = session.account.why()
     assert "inference_auth_token.py" in why
     assert "good until" in why
 
@@ -132,5 +133,5 @@ def test_a_broken_file_of_another_tool_is_left_alone(home: Path, text: str) -> N
     path = write(home, TOOLS[0], 3600)
     path.write_text(text)
     with pytest.raises(NotLoggedIn):
-        Bearers(Settings).current()
+        Credentials(Settings).current()
     assert path.read_text() == text

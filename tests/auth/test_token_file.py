@@ -9,16 +9,18 @@ import os
 import stat
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 from globus_sdk.token_storage import JSONTokenStorage
 
-from alcf_magics.auth.grants import Secret
-from alcf_magics.auth.token_file import NAMESPACE, Saved, TokenFile
+from alcf_magics.auth.hidden import Secret
+from alcf_magics.auth.token_file import Saved, TokenFile
+from alcf_magics.auth.token_format import DEFAULT
 from alcf_magics.settings import GATEWAY_RESOURCE_SERVER, PRODUCTION_GLOBUS_AUTH
+from alcf_magics.told import Told
 from support.grants import grant
 from support.tracebacks import locals_of
 
@@ -41,34 +43,36 @@ def test_it_stands_under_home_and_is_private(home: Path) -> None:
 
 
 def test_the_globus_sdk_reads_it(home: Path) -> None:
-    """The SDK's own storage loads what we write, our extra field included."""
+    """The SDK's own storage loads what we write, our extra fields included."""
     TokenFile().save((grant(expires_at_seconds=123),))
     storage = JSONTokenStorage(str(TokenFile().path))
     data = storage.get_token_data_by_resource_server()[GATEWAY_RESOURCE_SERVER]
     assert (data.access_token, data.refresh_token) == ("old-token", "old-refresh")
     assert (data.expires_at_seconds, data.identity_id) == (123, "alice-id")
-    assert data.extra["auth_server"] == PRODUCTION_GLOBUS_AUTH
+    assert data.extra["username"] == ""
 
 
-def test_what_the_sdk_writes_back_keeps_its_server(home: Path) -> None:
-    """The SDK drops our field; the server is still known by the refresh token."""
-    file = TokenFile()
-    file.save((grant(auth_server=SANDBOX_AUTH),))
-    storage = JSONTokenStorage(str(file.path))
-    storage.store_token_data_by_resource_server(storage.get_token_data_by_resource_server())
-    assert "auth_server" not in content(file)["data"]["DEFAULT"][GATEWAY_RESOURCE_SERVER]
-    assert file.load()[GATEWAY_RESOURCE_SERVER].auth_server == SANDBOX_AUTH
-
-
-def test_a_grant_without_a_server_is_productions(home: Path) -> None:
-    """What another SDK program logged in for is a production grant."""
+def test_the_globus_sdk_reads_another_servers_login_by_its_address(home: Path) -> None:
+    """Each server's grants are in a namespace of the SDK's, and it leaves the others whole."""
     file = TokenFile()
     file.save((grant(),))
-    raw = content(file)
-    del raw["data"]["DEFAULT"][GATEWAY_RESOURCE_SERVER]["auth_server"]
-    raw.pop("alcf_magics.auth_servers")
-    file.path.write_text(json.dumps(raw))
+    file.save((grant(auth_server=SANDBOX_AUTH, access_token=Secret("sand")),))
+    before = content(file)["data"]
+    storage = JSONTokenStorage(str(file.path), namespace=SANDBOX_AUTH)
+    data = storage.get_token_data_by_resource_server()
+    assert data[GATEWAY_RESOURCE_SERVER].access_token == "sand"
+    storage.store_token_data_by_resource_server(data)
+    assert content(file)["data"]["DEFAULT"] == before["DEFAULT"]
+    assert set(before) == set(content(file)["data"]) == {"DEFAULT", SANDBOX_AUTH}
+    assert file.load(SANDBOX_AUTH)[GATEWAY_RESOURCE_SERVER].auth_server == SANDBOX_AUTH
+
+
+def test_what_another_sdk_program_stored_is_productions(home: Path) -> None:
+    """DEFAULT is the namespace of the SDK, and of the server that it talks to."""
+    file = TokenFile()
+    file.save((grant(),))
     assert file.load()[GATEWAY_RESOURCE_SERVER].auth_server == PRODUCTION_GLOBUS_AUTH
+    assert file.load(SANDBOX_AUTH) == {}
 
 
 def test_foreign_grants_and_unknown_fields_survive(home: Path) -> None:
@@ -97,17 +101,33 @@ def test_another_persons_login_replaces_all_grants(home: Path) -> None:
     assert set(file.load()) == {GATEWAY_RESOURCE_SERVER}
 
 
-def test_a_sandbox_never_replaces_a_real_login_and_a_real_one_does(home: Path) -> None:
-    """Another server's login leaves the file as it is; production takes a leftover's place."""
+def test_a_login_changes_its_own_namespace_alone(home: Path) -> None:
+    """Another server's login of another person neither replaces nor is replaced."""
     file = TokenFile()
     file.save((grant(auth_server=SANDBOX_AUTH, identity_id="sand"),))
-    assert file.save((grant(),)).written
-    before = file.path.read_bytes()
-    saved = file.save((grant(auth_server=SANDBOX_AUTH, identity_id="sand"),))
-    assert not saved.written
-    assert file.path.read_bytes() == before
-    assert file.remove(SANDBOX_AUTH) == Saved(False)
-    assert file.path.read_bytes() == before
+    file.save((grant(), grant(resource_server="transfer")))
+    before = content(file)["data"]
+    assert file.save((grant(auth_server=SANDBOX_AUTH, identity_id="other-sand"),)).written
+    assert content(file)["data"]["DEFAULT"] == before["DEFAULT"]
+    assert file.save((grant(identity_id="bob-id"),)).written
+    assert set(file.load()) == {GATEWAY_RESOURCE_SERVER}
+    assert file.load(SANDBOX_AUTH)[GATEWAY_RESOURCE_SERVER].identity_id == "other-sand"
+    assert set(file.servers()) == {PRODUCTION_GLOBUS_AUTH, SANDBOX_AUTH}
+
+
+def test_removing_takes_the_namespaces_that_are_meant(home: Path) -> None:
+    """An emptied namespace disappears, other servers' and other programs' stay."""
+    file = TokenFile()
+    file.save((grant(),))
+    file.save((grant(auth_server=SANDBOX_AUTH),))
+    raw = content(file)
+    raw["data"]["a program"] = {GATEWAY_RESOURCE_SERVER: raw["data"]["DEFAULT"]}
+    file.path.write_text(json.dumps(raw))
+    assert file.remove([SANDBOX_AUTH]) == Saved(True)
+    assert file.remove([SANDBOX_AUTH]) == Saved(False)
+    assert set(content(file)["data"]) == {"DEFAULT", "a program"}
+    assert file.remove(None).written
+    assert content(file)["data"] == {"a program": raw["data"]["a program"]}
 
 
 @pytest.mark.parametrize(
@@ -169,17 +189,18 @@ def test_no_temporary_file_stays_behind(home: Path) -> None:
 
 def test_a_file_that_is_open_to_others_is_tightened_and_said(home: Path) -> None:
     """Whoever opened it or its folder, from now on only the owner reads it; said once."""
-    said: list[str] = []
-    file = TokenFile(tell=said.append)
+    told = Told()
+    file = TokenFile()
     file.save((grant(),))
     file.path.chmod(0o644)
     file.path.parent.chmod(0o755)
-    assert GATEWAY_RESOURCE_SERVER in file.load()
+    assert GATEWAY_RESOURCE_SERVER in file.load(told=told)
     assert stat.S_IMODE(file.path.stat().st_mode) == 0o600
     assert stat.S_IMODE(file.path.parent.stat().st_mode) == 0o700
     file.path.parent.chmod(0o755)
-    assert GATEWAY_RESOURCE_SERVER in file.load()
+    assert GATEWAY_RESOURCE_SERVER in file.load(told=told)
     assert stat.S_IMODE(file.path.parent.stat().st_mode) == 0o700
+    said = told.notices()
     assert len(said) == 2
     assert "readable by you alone" in said[0]
     assert "alcf_magics was open to others; it is now yours alone" in said[1]
@@ -187,15 +208,15 @@ def test_a_file_that_is_open_to_others_is_tightened_and_said(home: Path) -> None
 
 def test_a_symbolic_link_is_refused_and_said(home: Path, tmp_path: Path) -> None:
     """A link is neither read nor written: it may lead anywhere."""
-    said: list[str] = []
-    file = TokenFile(tell=said.append)
+    told = Told()
+    file = TokenFile()
     file.save((grant(),))
     elsewhere = home / "elsewhere.json"
     file.path.rename(elsewhere)
     file.path.symlink_to(elsewhere)
     before = elsewhere.read_bytes()
-    assert file.load() == {}
-    assert "symbolic link" in said[0]
+    assert file.load(told=told) == {}
+    assert "symbolic link" in told.notices()[0]
     saved = file.save((grant(expires_at_seconds=5),))
     assert not saved.written
     assert "symbolic link" in saved.reason
@@ -213,13 +234,13 @@ def test_a_file_of_another_owner_is_refused(home: Path, monkeypatch: pytest.Monk
 
 def test_a_broken_file_is_said_to_be_kept(home: Path) -> None:
     """The line names the file under which the broken one is kept."""
-    said: list[str] = []
-    file = TokenFile(tell=said.append)
+    told = Told()
+    file = TokenFile()
     file.path.parent.mkdir(parents=True)
     file.path.write_text('{"half')
-    assert file.save((grant(),)).written
+    assert file.save((grant(),), told=told).written
     (kept,) = file.path.parent.glob("tokens.broken-*.json")
-    assert any(kept.name in line for line in said)
+    assert any(kept.name in line for line in told.notices())
 
 
 @pytest.mark.parametrize("where", ["os.fsync", "tempfile.mkstemp"])
@@ -267,7 +288,7 @@ def stored_with(file: TokenFile, **entries: object) -> None:
     """A stored login of Alice's, with other entries beside it."""
     file.save((grant(),))
     raw = content(file)
-    raw["data"][NAMESPACE].update(entries)
+    raw["data"][DEFAULT].update(entries)
     file.path.write_text(json.dumps(raw))
 
 
@@ -310,7 +331,7 @@ def test_a_save_of_the_same_person_keeps_every_other_entry(home: Path, login: bo
     file = TokenFile()
     stored_with(file, **ODD)
     assert file.save((grant(access_token=Secret("new")),), login=login).written
-    entries = content(file)["data"][NAMESPACE]
+    entries = content(file)["data"][DEFAULT]
     assert {name: entries[name] for name in ODD} == ODD
     assert set(file.load()) == {GATEWAY_RESOURCE_SERVER, "nobody", "carol"}
 
@@ -320,7 +341,7 @@ def test_a_refresh_drops_nothing(home: Path) -> None:
     file = TokenFile()
     stored_with(file, **ODD)
     assert file.save((grant(identity_id="dave-id"),), login=False).written
-    assert ODD.items() <= content(file)["data"][NAMESPACE].items()
+    assert ODD.items() <= content(file)["data"][DEFAULT].items()
 
 
 @pytest.mark.parametrize("replaced", [True, False])
@@ -330,10 +351,10 @@ def test_a_login_of_another_person_keeps_what_is_nobodys(home: Path, replaced: b
     stored_with(file, **ODD)
     if not replaced:
         raw = content(file)
-        del raw["data"][NAMESPACE][GATEWAY_RESOURCE_SERVER]
+        del raw["data"][DEFAULT][GATEWAY_RESOURCE_SERVER]
         file.path.write_text(json.dumps(raw))
     assert file.save((grant(identity_id="bob-id"),)).written
-    entries = content(file)["data"][NAMESPACE]
+    entries = content(file)["data"][DEFAULT]
     assert set(entries) == {GATEWAY_RESOURCE_SERVER, *ODD} - {"carol"}
     assert {e["identity_id"] for e in file_entries(entries)} == {"bob-id"}
 
@@ -359,8 +380,8 @@ def test_a_file_that_cannot_be_read_just_now_stays_as_it_is(
     home: Path, monkeypatch: pytest.MonkeyPatch, number: str
 ) -> None:
     """A read that fails is no empty file: nothing is written over what it may hold."""
-    said: list[str] = []
-    file = TokenFile(tell=said.append)
+    told = Told()
+    file = TokenFile()
     stored_with(file, **ODD)
     before = file.path.read_bytes()
 
@@ -369,13 +390,13 @@ def test_a_file_that_cannot_be_read_just_now_stays_as_it_is(
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "read_bytes", fail)
-        saved = file.save((grant(access_token=Secret("new")),))
-        assert file.remove(None) == saved
-        assert file.load() == {}
+        saved = file.save((grant(access_token=Secret("new")),), told=told)
+        assert file.remove(None, told) == saved
+        assert file.load(told=told) == {}
         assert file.snapshot().signature is None
     assert not saved.written
     assert "cannot be read" in saved.reason
-    assert len(said) == 1
+    assert len(told.notices()) == 1
     assert file.path.read_bytes() == before
 
 
@@ -437,16 +458,13 @@ def test_broken_files_are_kept_side_by_side(home: Path) -> None:
 def test_removing_takes_the_file_only_when_nothing_else_is_in_it(home: Path) -> None:
     """Unknown fields and other namespaces outlive a logout; an empty file of ours does not."""
     file = TokenFile()
-    changes: tuple[Mapping[str, Any], ...] = (
-        {"theirs": 1},
-        {"data": {NAMESPACE: {}, "OTHER": {"x": {}}}},
-    )
+    changes: tuple[Mapping[str, Any], ...] = ({"theirs": 1}, {"data": {"OTHER": {"x": {}}}})
     for change in changes:
         file.save((grant(),))
         raw: dict[str, object] = json.loads(file.path.read_text())
-        entries = content(file)["data"][NAMESPACE]
+        entries = content(file)["data"][DEFAULT]
         raw.update(json.loads(json.dumps(change)))
-        raw["data"][NAMESPACE] = entries  # type: ignore[index]
+        raw["data"] = {DEFAULT: entries, **change.get("data", {})}
         file.path.write_text(json.dumps(raw))
         assert file.remove(None).written
         assert file.load() == {}
@@ -489,7 +507,7 @@ def test_an_interrupt_shows_no_token_in_a_verbose_traceback(
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    calls = {
+    calls: dict[str, Callable[[], object]] = {
         "save": lambda: file.save((grant(access_token=Secret("new-token")),)),
         "remove": lambda: file.remove(None),
         "load": file.load,

@@ -31,7 +31,7 @@ from typing import Any
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from alcf_magics.auth.credentials import Bearers
+from alcf_magics.auth.credentials import Credentials
 from alcf_magics.sandbox import Sandbox
 from benchmarks.shapes import SHAPES, text_of
 from support.kernels import Cell, Kernel
@@ -164,7 +164,7 @@ def bench(home: Path) -> Iterator[Bench]:
                     url = server.stdout.readline().strip() + "/resource_server"
                     env = {**sandbox.environment, "ALCF_GATEWAY_URL": url}
                     settings = settings_of(sandbox)
-                    log_in(sandbox, Bearers(lambda: settings))
+                    log_in(sandbox, Credentials(lambda: settings))
                     with Kernel(env=env, home=home) as kernel:
                         yield Bench(kernel)
                 finally:

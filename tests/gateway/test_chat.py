@@ -31,7 +31,7 @@ def test_a_list_of_openais_messages_is_sent_as_it_is() -> None:
     """Roles, parts, calls of tools and their results: every field stays."""
     parts = [{"type": "text", "text": "see"}, {"type": "image_url", "image_url": {"url": "data:"}}]
     call = {"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
-    messages = [
+    messages: list[dict[str, object]] = [
         {"role": "system", "content": "s"},
         {"role": "user", "content": parts, "name": "ann"},
         {"role": "assistant", "content": None, "tool_calls": [call]},

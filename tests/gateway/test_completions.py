@@ -52,7 +52,7 @@ def test_prompt_and_place_are_read_from_what_was_sent() -> None:
 )
 def test_the_line_about_it(fields: dict[str, object], said: str) -> None:
     """Where from, what it took as far as that is known, and how it ended if not by itself."""
-    assert said in completion("x", **fields).about
+    assert said in completion("x", **fields).about  # type: ignore[arg-type]
 
 
 def test_the_line_of_a_good_answer_says_no_more_than_needed() -> None:

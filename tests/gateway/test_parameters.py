@@ -28,7 +28,7 @@ def test_every_row_has_wrong_values_here() -> None:
 def test_a_wrong_value_is_one_short_line(name: str, value: object) -> None:
     """The line names the parameter and what it may be; nothing is made of the request."""
     with pytest.raises(RequestRefused, match=f"{name} is ") as caught:
-        ChatRequest.of("m", "hi", **{name: value})
+        ChatRequest.of("m", "hi", **{name: value})  # type: ignore[arg-type]  # on purpose
     assert len(str(caught.value)) < 200
 
 

@@ -15,7 +15,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from alcf_magics.auth.credentials import Bearers
+from alcf_magics.auth.credentials import Credentials
 from alcf_magics.sandbox import Sandbox
 from support.lab import Lab, require_browser
 from support.proxies import noting_proxy
@@ -34,7 +34,7 @@ def ready(home: Path, sandbox: Sandbox) -> Sandbox:
     """The sandbox, with a login that every kernel in `home` finds."""
     require_browser()
     settings = settings_of(sandbox)
-    log_in(sandbox, Bearers(lambda: settings))
+    log_in(sandbox, Credentials(lambda: settings))
     return sandbox
 
 

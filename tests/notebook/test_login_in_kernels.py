@@ -10,7 +10,17 @@ import pytest
 
 from alcf_magics.sandbox import Identity, Sandbox
 from support.kernels import Cell, Kernel
-from support.people import LINK, enter, link, log_in, said, tokens, wait_for, with_person
+from support.people import (
+    LINK,
+    enter,
+    link,
+    log_in,
+    said,
+    stored,
+    tokens,
+    wait_for,
+    with_person,
+)
 
 pytestmark = pytest.mark.kernel
 
@@ -91,21 +101,34 @@ def test_the_panel_leaves_other_widgets_alone(kernel: Kernel, sandbox: Sandbox) 
     assert not any("Password" in str(s.get("_model_name")) for s in kernel.widgets.values())
 
 
-def test_logging_out_everywhere_removes_a_dead_sandboxs_login(home: Path) -> None:
-    """A login that another server minted is named, and --all takes it away."""
+def test_logins_to_two_sandboxes_live_side_by_side(home: Path) -> None:
+    """Both are stored; logging out of one leaves the other, --all takes every one away."""
+    with (
+        Sandbox() as first,
+        Sandbox() as second,
+        Kernel(env=first.environment, home=home) as one,
+        Kernel(env=second.environment, home=home) as two,
+    ):
+        log_in(one, first)
+        assert "Not stored" not in log_in(two, second).text
+        assert "Already logged in" in one.run("%alcf_login").text
+        assert stored(home, first).keys() == stored(home, second).keys() > set()
+        assert "Logged out: the login is revoked" in two.run("%alcf_logout").text
+        assert one.run("%alcf hello").status == "ok"
+        log_in(two, second)
+        tokens_of_first = [entry["access_token"] for entry in stored(home, first).values()]
+        assert "Logged out" in two.run("%alcf_logout --all").text
+        assert not any(map(first.active, tokens_of_first))
+        assert not tokens(home).exists()
+
+
+def test_a_login_drops_those_of_sandboxes_that_are_gone(home: Path) -> None:
+    """Each start of a sandbox has a port of its own: what earlier ones left goes by itself."""
+    with Sandbox() as gone, Kernel(env=gone.environment, home=home) as kernel:
+        log_in(kernel, gone)
     with Sandbox() as sandbox, Kernel(env=sandbox.environment, home=home) as kernel:
         log_in(kernel, sandbox)
-    with Sandbox() as sandbox, Kernel(env=sandbox.environment, home=home) as kernel:
-        kernel.run("%load_ext alcf_magics")
-        code = sandbox.approve(link(kernel.run("%alcf_login")))
-        told = kernel.run(f"%alcf_login {code}")
-        assert "Logged in" in told.text
-        assert "Not stored" in told.text
-        assert "%alcf_logout --all" in told.text
-        kernel.run("%alcf_logout --all")
-        assert not tokens(home).exists()
-        code = sandbox.approve(link(kernel.run("%alcf_login")))
-        assert "Not stored" not in kernel.run(f"%alcf_login {code}").text
+        assert list(json.loads(tokens(home).read_text())["data"]) == [sandbox.globus_auth_url]
 
 
 def test_a_panel_whose_time_is_over_says_so(kernel: Kernel, sandbox: Sandbox) -> None:
@@ -114,7 +137,7 @@ def test_a_panel_whose_time_is_over_says_so(kernel: Kernel, sandbox: Sandbox) ->
     kernel.run("import alcf_magics.notebook.panel as p; p.TICK_SECONDS = 0.05")
     panel = with_person(kernel, "%alcf_login")
     box = kernel.find_widget("PasswordModel")
-    kernel.run("import alcf_magics.auth.globus as g; g.PENDING_SECONDS = 0")
+    kernel.run("import alcf_magics.auth.authorization as g; g.PENDING_SECONDS = 0")
     wait_for(kernel, lambda: "expired" in panel.text)
     assert "%alcf_login" in panel.text
     assert kernel.widgets.get(box, {}).get("value", "") == ""
@@ -228,8 +251,8 @@ def test_headless_is_said_at_once(kernel: Kernel) -> None:
 def test_logout_revokes_and_removes(kernel: Kernel, sandbox: Sandbox, home: Path) -> None:
     """After logging out no token works, none is stored, and the next prompt says what to do."""
     log_in(kernel, sandbox)
-    stored = json.loads(tokens(home).read_text())["data"]["DEFAULT"]
-    secrets = [e[k] for e in stored.values() for k in ("access_token", "refresh_token")]
+    entries = stored(home, sandbox).values()
+    secrets = [e[k] for e in entries for k in ("access_token", "refresh_token")]
     assert all(sandbox.active(s) for s in secrets)
     assert "Logged out" in kernel.run("%alcf_logout").text
     assert not any(sandbox.active(s) for s in secrets)
@@ -338,7 +361,7 @@ def test_a_refresh_that_fails_leads_to_the_panel(
     """When Globus cannot renew a login just now, one can log in all the same, and is told why."""
     log_in(kernel, sandbox)
     content = json.loads(tokens(home).read_text())
-    for entry in content["data"]["DEFAULT"].values():
+    for entry in content["data"][sandbox.globus_auth_url].values():
         entry["expires_at_seconds"] = 1000
     tokens(home).write_text(json.dumps(content))
     with Kernel(env=sandbox.environment, home=home) as second:

@@ -55,8 +55,8 @@ def test_a_whole_session_in_a_terminal(sandbox: Sandbox, home: Path) -> None:
 
     session = Session()
     session.choose(gateway_url=sandbox.gateway_url, globus_auth_url=sandbox.globus_auth_url)
-    pending = session.begin_login()
-    session.login.finish(sandbox.approve(pending.authorize_url), pending)
+    pending = session.account.begin()
+    session.account.finish(sandbox.approve(pending.authorize_url), pending)
     session.close()
     said = ipython(
         [

@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import json
 
-from alcf_magics.auth.grants import Grant, Secret
+from alcf_magics.auth.grants import Grant
+from alcf_magics.auth.hidden import Secret
 from alcf_magics.settings import GATEWAY_RESOURCE_SERVER, GATEWAY_SCOPE
 
 

@@ -9,8 +9,10 @@ from pathlib import Path
 import httpx
 
 from alcf_magics._session import Session
-from alcf_magics.auth.credentials import Bearers, GatewayAuth
-from alcf_magics.auth.globus import GlobusAuth, begin_login, read_code
+from alcf_magics.auth.authorization import begin_login, read_code
+from alcf_magics.auth.credentials import Credentials
+from alcf_magics.auth.globus import GlobusAuth
+from alcf_magics.auth.signing import GatewayAuth
 from alcf_magics.sandbox import Sandbox
 from alcf_magics.settings import Settings
 
@@ -19,23 +21,23 @@ def settings_of(sandbox: Sandbox) -> Settings:
     return Settings(gateway_url=sandbox.gateway_url, globus_auth_url=sandbox.globus_auth_url)
 
 
-def log_in(sandbox: Sandbox, home: Path) -> Bearers:
-    """Bearers with a real login at the sandbox, stored in the file under HOME."""
+def log_in(sandbox: Sandbox, home: Path) -> Credentials:
+    """Credentials with a real login at the sandbox, stored in the file under HOME."""
     settings = settings_of(sandbox)
-    bearers = Bearers(lambda: settings)
+    credentials = Credentials(lambda: settings)
     pending = begin_login(settings, time.time())
     code = read_code(sandbox.approve(pending.authorize_url), pending.state)
-    assert bearers.keep(GlobusAuth(sandbox.globus_auth_url).exchange(pending, code)).written
-    return bearers
+    assert credentials.keep(GlobusAuth(sandbox.globus_auth_url).exchange(pending, code)).written
+    return credentials
 
 
-def ask_sync(bearers: Bearers, sandbox: Sandbox) -> int:
-    with httpx.Client(auth=GatewayAuth(bearers, sandbox.gateway_url)) as client:
+def ask_sync(credentials: Credentials, sandbox: Sandbox) -> int:
+    with httpx.Client(auth=GatewayAuth(credentials, sandbox.gateway_url)) as client:
         return client.get(f"{sandbox.gateway_url}/whoami").status_code
 
 
-async def ask_async(bearers: Bearers, sandbox: Sandbox, times: int = 1) -> list[int]:
-    auth = GatewayAuth(bearers, sandbox.gateway_url)
+async def ask_async(credentials: Credentials, sandbox: Sandbox, times: int = 1) -> list[int]:
+    auth = GatewayAuth(credentials, sandbox.gateway_url)
     async with httpx.AsyncClient(auth=auth) as client:
         answers = await asyncio.gather(
             *(client.get(f"{sandbox.gateway_url}/whoami") for _ in range(times))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Callable
@@ -17,6 +18,12 @@ LINK = re.compile(r"https?://\S+/v2/oauth2/authorize\?\S+")
 
 def tokens(home: Path) -> Path:
     return home / ".globus/app" / CLIENT_ID / "alcf_magics/tokens.json"
+
+
+def stored(home: Path, sandbox: Sandbox) -> dict[str, dict[str, str]]:
+    """The entries of the sandbox's login in the token file, by resource server."""
+    content = json.loads(tokens(home).read_text())
+    return dict(content["data"][sandbox.globus_auth_url])
 
 
 def link(cell: Shown) -> str:

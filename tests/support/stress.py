@@ -20,9 +20,11 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from alcf_magics.auth.credentials import Bearer, Bearers
-from alcf_magics.auth.globus import GlobusAuth, begin_login, read_code
-from alcf_magics.auth.grants import Secret
+from alcf_magics.auth.authorization import begin_login, read_code
+from alcf_magics.auth.bearer import Bearer
+from alcf_magics.auth.credentials import Credentials
+from alcf_magics.auth.globus import GlobusAuth
+from alcf_magics.auth.hidden import Secret
 from alcf_magics.errors import AlcfError
 from alcf_magics.sandbox import Sandbox
 from alcf_magics.settings import GATEWAY_RESOURCE_SERVER, Settings
@@ -47,10 +49,10 @@ def settings_of(sandbox: Sandbox) -> Settings:
     return Settings(gateway_url=sandbox.gateway_url, globus_auth_url=sandbox.globus_auth_url)
 
 
-def log_in(sandbox: Sandbox, bearers: Bearers) -> None:
+def log_in(sandbox: Sandbox, credentials: Credentials) -> None:
     pending = begin_login(settings_of(sandbox), time.time())
     code = read_code(sandbox.approve(pending.authorize_url), pending.state)
-    assert bearers.keep(GlobusAuth(sandbox.globus_auth_url).exchange(pending, code)).written
+    assert credentials.keep(GlobusAuth(sandbox.globus_auth_url).exchange(pending, code)).written
 
 
 def worker(seed: int, rounds: int, die: bool) -> int:
@@ -72,8 +74,8 @@ def worker(seed: int, rounds: int, die: bool) -> int:
     reads = refreshes = 0
     # One that is to die goes on until it has.
     for _ in range(rounds * (20 if die else 1)):
-        bearers = Bearers(lambda: settings)
-        grants = bearers.file.load()
+        credentials = Credentials(lambda: settings)
+        grants = credentials.file.load(settings.globus_auth_url)
         reads += 1
         if not {GATEWAY_RESOURCE_SERVER, FOREIGN} <= set(grants):
             print(f"lost: {sorted(grants)}", flush=True)
@@ -81,7 +83,7 @@ def worker(seed: int, rounds: int, die: bool) -> int:
         if choose.random() < 0.2:
             grant = grants[GATEWAY_RESOURCE_SERVER]
             try:
-                bearers.renew(Bearer(grant.access_token, "stress", grant))
+                credentials.renew(Bearer(grant.access_token, "stress", grant))
             except AlcfError as error:
                 print(f"refresh: {error}", flush=True)
                 return 4
@@ -98,15 +100,15 @@ def run(processes: int, rounds: int, kills: int, home: Path) -> Report:
     with Sandbox() as sandbox:
         sandbox.requests_per_second = 10_000
         settings = settings_of(sandbox)
-        bearers = Bearers(lambda: settings)
-        log_in(sandbox, bearers)
-        own = bearers.file.load()[GATEWAY_RESOURCE_SERVER]
+        credentials = Credentials(lambda: settings)
+        log_in(sandbox, credentials)
+        own = credentials.file.load(settings.globus_auth_url)[GATEWAY_RESOURCE_SERVER]
         from dataclasses import replace
 
         foreign = replace(
             own, resource_server=FOREIGN, access_token=Secret("f"), refresh_token=None
         )
-        assert bearers.file.save((foreign,)).written
+        assert credentials.file.save((foreign,)).written
         begun = time.monotonic()
         workers = [
             subprocess.Popen(
@@ -120,10 +122,10 @@ def run(processes: int, rounds: int, kills: int, home: Path) -> Report:
         ]
         while any(process.poll() is None for process in workers):
             try:
-                json.loads(bearers.file.path.read_bytes())
+                json.loads(credentials.file.path.read_bytes())
             except ValueError:
                 report.problems.append("the file did not parse")
-            log_in(sandbox, Bearers(lambda: settings))
+            log_in(sandbox, Credentials(lambda: settings))
             report.logins += 1
         for process in workers:
             with process:
@@ -137,12 +139,12 @@ def run(processes: int, rounds: int, kills: int, home: Path) -> Report:
                 report.reads += counts["reads"]
                 report.refreshes += counts["refreshes"]
         report.seconds = time.monotonic() - begun
-        final = bearers.file.load()
+        final = credentials.file.load(settings.globus_auth_url)
         if not {GATEWAY_RESOURCE_SERVER, FOREIGN} <= set(final):
             report.problems.append(f"lost in the end: {sorted(final)}")
         elif not sandbox.active(final[GATEWAY_RESOURCE_SERVER].access_token.reveal()):
             report.problems.append("the stored token is not the newest")
-        left = sorted(p.name for p in bearers.file.path.parent.iterdir())
+        left = sorted(p.name for p in credentials.file.path.parent.iterdir())
         # A process killed before the replace leaves its temporary file; nothing else may stay.
         if sum(name.startswith(".tokens-") for name in left) > report.killed:
             report.problems.append(f"left behind: {left}")

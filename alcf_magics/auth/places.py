@@ -1,0 +1,25 @@
+"""Where Globus SDK programs keep their token files; HOME decides."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ..settings import CLIENT_ID
+
+
+def home() -> str:
+    """The home directory; empty where there is none, or none that every folder sees alike."""
+    found = os.path.expanduser("~")  # noqa: PTH111  (pathlib raises where there is no home)
+    # With an empty HOME the answer is the root of all files.
+    return found if Path(found).is_absolute() and os.environ.get("HOME") != "" else ""
+
+
+def apps_directory() -> Path:
+    """`~/.globus/app`; where there is no home, a place in which no file can be."""
+    return Path(home() or os.devnull, ".globus", "app")
+
+
+def own_path() -> Path:
+    """`~/.globus/app/<client id>/alcf_magics/tokens.json`."""
+    return apps_directory() / CLIENT_ID / "alcf_magics" / "tokens.json"

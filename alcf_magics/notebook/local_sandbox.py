@@ -1,0 +1,65 @@
+"""The sandbox that a kernel starts for itself, and the settings that were in force before it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .._session import session
+from ..errors import GatewayError
+from ..told import SILENT, Told
+
+if TYPE_CHECKING:
+    from ..sandbox import Sandbox
+
+_ADDRESSES = ("gateway_url", "globus_auth_url")
+
+
+class LocalSandbox:
+    """One sandbox at most; its grants stay in this kernel's memory."""
+
+    def __init__(self) -> None:
+        self._sandbox: Sandbox | None = None
+        self._before: dict[str, str] = {}
+
+    def start(self, told: Told = SILENT, **options: Any) -> str:
+        """Start a sandbox in this process and log in to it; the line that says so."""
+        try:
+            from ..sandbox import Sandbox
+        except ImportError as error:
+            raise GatewayError(
+                f"The sandbox is not installed ({error.name} is missing).",
+                "Install it: %pip install 'alcf_magics[sandbox]'",
+            ) from None
+        self.stop()
+        # Some 100 tokens a second: who tries it out wants to see an answer stream.
+        sandbox = Sandbox(**{"pace": 0.2, **options})
+        sandbox.start()
+        self._enter(sandbox)
+        try:
+            account = session().account
+            pending = account.begin(fresh=True)
+            line = account.finish(sandbox.approve(pending.authorize_url), pending, told=told)
+        except BaseException:
+            self.stop()
+            raise
+        return f"{line} This is a sandbox, in this kernel only: no real model answers."
+
+    @property
+    def in_force(self) -> bool:
+        """Whether what is asked now is asked of this sandbox."""
+        sandbox = self._sandbox
+        return sandbox is not None and session().settings.globus_auth_url == sandbox.globus_auth_url
+
+    def stop(self) -> None:
+        """Stop the sandbox, if there is one; the settings are as they were before."""
+        sandbox, self._sandbox = self._sandbox, None
+        if sandbox is None:
+            return
+        session().choose(**{name: self._before.get(name) for name in _ADDRESSES})
+        session().account.leave(sandbox.globus_auth_url)
+        sandbox.stop()
+
+    def _enter(self, sandbox: Sandbox) -> None:
+        self._sandbox, self._before = sandbox, session().chosen
+        session().account.only_in_memory(sandbox.globus_auth_url)
+        session().choose(**{name: getattr(sandbox, name) for name in _ADDRESSES})
