@@ -170,6 +170,8 @@ class Connection:
                 return self.runtime.run(lambda: Policy().run(call, told), told.tick)
         except CancelledError:
             raise AlcfError("The session was closed while it waited.") from None
+        finally:  # what the event loop takes away after an interrupt comes too late to be shown
+            told.waiting("")
 
     def post(self, path: str, body: Mapping[str, Any], told: Told = SILENT) -> Any:
         """What the gateway answers to a request that is no chat. Raises an AlcfError.

@@ -203,6 +203,7 @@ class Exchange:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self._told.waiting("")  # what the event loop takes away later comes too late to be shown
         if isinstance(error, CancelledError):
             raise AlcfError("The session was closed while it waited.") from None
         if error is not None:

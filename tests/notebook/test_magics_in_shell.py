@@ -131,11 +131,11 @@ def test_settings_come_from_the_environment(
         ("%alcf", "The prompt is empty"),
         ("%alcf -m gpt-oss-120b", "The prompt is empty"),
         ("%%alcf --temperatur 1\nhi", "unknown option --temperatur"),
-        ("%%alcf -t 7\nhi", "temperature (0 to 2)"),
-        ("%%alcf -t warm\nhi", "temperature (0 to 2)"),
-        ("%%alcf --max-tokens 0\nhi", "number of tokens (1 or more)"),
-        ("%%alcf --max-tokens many\nhi", "number of tokens (1 or more)"),
-        ("%%alcf --effort huge\nhi", "'low', 'medium', 'high'"),
+        ("%%alcf -t 7\nhi", "a number from 0 to 2"),
+        ("%%alcf -t warm\nhi", "a number from 0 to 2"),
+        ("%%alcf --max-tokens 0\nhi", "a whole number, 1 or more"),
+        ("%%alcf --max-tokens many\nhi", "a whole number, 1 or more"),
+        ("%%alcf --effort huge\nhi", "one of low, medium, high"),
         ("%%alcf --format yaml\nhi", "'markdown', 'text', 'json', 'code'"),
         ("%%alcf --out 1x\nhi", "not a name for a variable"),
         ("%%alcf --out class\nhi", "not a name for a variable"),
@@ -438,7 +438,8 @@ def test_unloading_leaves_nothing_behind(shell: Shell) -> None:
     ]
     assert "alcf" not in str(held).lower()
     assert shell.run("%unload_ext alcf_magics").status == "ok"
-    assert "<h2>" not in shell.run("answer").html
+    # The value itself goes on showing itself, as it does where nothing was ever loaded.
+    assert "<h2>" in shell.run("answer").html
 
 
 def test_loading_again_works(shell: Shell) -> None:
