@@ -39,6 +39,7 @@ LOG_IN_AS_ARGONNE = (
 LOG_IN_OR_SET = "Set another, or log in: %alcf_login"
 NOT_YOUR_LOGIN = "It is not your login; run the cell again in a minute."
 RUN_AGAIN = "Run the cell again."
+RUN_AGAIN_IN = "Run the cell again in {wait}."
 SEE_HELP = "See %alcf --help"
 SEE_MODELS = "See what runs: %alcf_models"
 ANOTHER_PLACE = "Another cluster may have the model: %alcf_models"

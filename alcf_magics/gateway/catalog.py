@@ -18,7 +18,8 @@ from .models import Model, Status
 
 COLUMNS = ("model", "cluster", "status", "capabilities", "context window")
 
-
+_ALL = "all of them: %alcf_models"
+_NO_MATCH = f"no model matches; {_ALL}"
 _DOTS = {
     Status.LIVE: "#2e9e4f",
     Status.STARTING: "#c98a00",
@@ -64,7 +65,7 @@ class Catalog:
             )
         notes = "".join(line_html(note) for note in self.notes)
         if not rows:
-            notes = line_html("no model matches; all of them: %alcf_models") + notes
+            notes = line_html(_NO_MATCH) + notes
         return html_table(COLUMNS, rows, decorated, unbroken=(0, 1)) + notes
 
     def select(self, pattern: str = "", cluster: str = "", live: bool = False) -> Catalog:
@@ -168,7 +169,7 @@ def table_text(catalog: Catalog) -> str:
     """The table as aligned text, a line a model, and what could not be read."""
     lines = [text_table(COLUMNS, [row_of(model) for model in catalog])]
     if not len(catalog):
-        lines.append("(no model matches; all of them: %alcf_models)")
+        lines.append(f"({_NO_MATCH})")
     return "\n".join([*lines, *catalog.notes])
 
 
@@ -191,7 +192,7 @@ def _nearest(name: str, models: Sequence[Model]) -> str:
 
     names = dict.fromkeys(model.name for model in models)
     nearest = sorted(names, key=distance)[:3]
-    return f"Nearest: {', '.join(nearest) or 'none'}. All of them: %alcf_models"
+    return f"Nearest: {', '.join(nearest) or 'none'}. {_ALL.capitalize()}"
 
 
 def _escaped(text: str) -> str:

@@ -95,4 +95,4 @@ def _clusters(endpoints: object) -> tuple[str, ...]:
 
 
 def _path(cluster: str, what: str) -> str:
-    return f"{quote(cluster, safe='')}/{what}"
+    return f"{quote(cluster, safe='', errors='replace')}/{what}"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..text import line, words
@@ -21,20 +21,30 @@ API_ERROR_ID = "chatcmpl-api-error"
 #: The reason of a remote traceback that holds no better one.
 WORKER_FAILED = "the model server's worker failed"
 
-_INSIDE_BYTES = re.compile(r"Upstream endpoint returned (\d{3}): (?:b(?=['\"]))?(.*)", re.S)
-_INSIDE_TRACEBACK = re.compile(
-    r"status code: (\d{3})\s+Response text: (.*?)\s+Response headers:", re.S
+#: What a wrapped refusal begins with. Behind a status stands a body, cut at 256 bytes: the repr
+#: of a bytes object, or plain; in a traceback, the response's headers follow it.
+_UPSTREAM = re.compile(r"Upstream endpoint returned (\d{3}): (b['\"])?")
+_IN_TRACEBACK = re.compile(r"status code: (\d{3})\s+Response text: ")
+_IN_STREAM_CALL = re.compile(r"Could not send stream API call to \S+: (?=\{)")
+_AFTER_BODY = "Response headers:"
+
+#: What JSON begins with. A body that begins so and does not parse was cut on its way.
+_JSON = re.compile(r'\s*(?:\{\s*["}]|\[\s*[{\]])')
+#: The parts of a model server's JSON that may be cut anywhere, in the middle of an escape, too.
+_MESSAGE = re.compile(
+    r'"(?:message|detail|msg|error)"\s*:\s*"((?:[^"\\]|\\u[0-9a-fA-F]{4}|\\[^u])*)'
 )
-_INSIDE_STREAM_CALL = re.compile(r"Could not send stream API call to \S+: (\{.*)", re.S)
-#: The parts of a model server's JSON that may be cut anywhere.
-_MESSAGE = re.compile(r'"(?:message|detail)"\s*:\s*"((?:[^"\\]|\\.)*)')
-_CODE = re.compile(r'"code"\s*:\s*(\d{3})')
-_ESCAPE = re.compile(r"\\(.)", re.S)
+_CODE = re.compile(r'"code"\s*:\s*"?(\d{3})\b')
+_BYTES_ESCAPE = re.compile(r"\\(?:x([0-9a-f]{2})|(.))", re.S)
+_BYTES_NAMES = {"n": "\n", "r": "\r", "t": "\t"}
+_TITLE = re.compile(r"<title[^<>]*>([^<]*)", re.I)
+_TAG = re.compile(r"<[a-z!?/]", re.I)
 _ADDRESS = re.compile(r"\s*(?:at |for url )?'?https?://[^\s'\"),]*[^\s'\"),:.]'?")
 #: Texts that send people to another tool are cut before the sentence that does.
 _OTHER_TOOLS = re.compile(r"inference_auth_token|app\.globus\.org/logout|alcf[-_](?:tokens|ai)\b")
 _SENTENCE_END = re.compile(r"[.!?](?=\s)")
-#: Characters of a reason that are looked at, and shown.
+#: Characters that are looked at for a wrapped refusal, of a reason, and of what is shown of it.
+_LONGEST_WRAPPED = 65536
 _LONGEST_REASON = 4000
 _LONGEST_SHOWN = 400
 _MOST_FIELDS = 20
@@ -42,7 +52,10 @@ _MOST_FIELDS = 20
 
 @dataclass(frozen=True)
 class Reason:
-    """Why, in the words of whoever refused. `status` is the model server's own where known."""
+    """Why, in the words of whoever refused. `status` is the model server's own where known.
+
+    `is_page` is true of an HTML page, `by_proxy` of the words of the proxy before the gateway.
+    """
 
     text: str
     code: str = ""
@@ -51,6 +64,7 @@ class Reason:
     retry_after: float | None = None
     is_json: bool = True
     is_page: bool = False
+    by_proxy: bool = False
 
     @property
     def shown(self) -> str:
@@ -74,40 +88,14 @@ def read_reason(body: bytes, headers: Mapping[str, str]) -> Reason:
     · D {"error": {code, message, error_id}} · E HTML or plain text
     · F {"error": text, message, retry_after}
     """
-    retry_after = _seconds(headers.get("retry-after"))
     text = body.decode("utf-8", "replace")
     try:
-        value = json.loads(text)
+        reason = _of_value(json.loads(text))
     except (ValueError, RecursionError):
-        if text.lstrip().startswith(("{", "[")):  # cut at the limit of what is read
-            return Reason(_of_body(text, None).text or line(text, 120), retry_after=retry_after)
-        said, is_page = _of_page(text, headers)
-        return Reason(said, retry_after=retry_after, is_json=False, is_page=is_page)
-    if not isinstance(value, Mapping):
-        return Reason("", retry_after=retry_after)
-    return _of_envelope(value, retry_after)
-
-
-def _of_envelope(value: Mapping[str, Any], retry_after: float | None) -> Reason:
-    error, detail = value.get("error"), value.get("detail")
-    if isinstance(error, Mapping):
-        inner = _inner(_text(error.get("message")))
-        return Reason(
-            _with_fields(inner.text, error.get("info")),
-            code=line(error.get("code")),
-            status=inner.status,
-            error_id=line(error.get("error_id"), 80),
-            retry_after=retry_after,
-        )
-    if isinstance(error, str):
-        said = " ".join(part for part in (error, _text(value.get("message"))) if part)
-        wait = _seconds(value.get("retry_after"))
-        return Reason(said, code="proxy", retry_after=wait if wait is not None else retry_after)
-    if isinstance(detail, list):
-        told = filter(None, map(_of_field, detail[:_MOST_FIELDS]))
-        return Reason("; ".join(told), retry_after=retry_after)
-    inner = _of_object(value) if value.get("object") == "error" else _inner(_text(detail))
-    return Reason(inner.text, status=inner.status, retry_after=retry_after)
+        reason = _of_cut(text) if _JSON.match(text) else _of_text(text, headers)
+    if reason.retry_after is not None:
+        return reason
+    return replace(reason, retry_after=_seconds(headers.get("retry-after")))
 
 
 def reason_in_event(event: Mapping[str, Any], name: str = "message") -> Reason | None:
@@ -117,66 +105,119 @@ def reason_in_event(event: Mapping[str, Any], name: str = "message") -> Reason |
     """
     if event.get("id") == API_ERROR_ID:
         return _inner(_chunk_text(event).strip().removeprefix("[ERROR]").strip())
-    if event.get("object") == "error":
-        return _of_object(event)
-    if event.get("error"):
-        inner = event["error"]
-        return _of_object(inner if isinstance(inner, Mapping) else {"message": _text(inner)})
-    if name == "error":
-        said = event.get("message") or event.get("detail")
-        return _of_object({**event, "message": said})
-    if "choices" not in event and event.get("detail"):
-        detail = event["detail"]
-        told = detail if isinstance(detail, list) else []
-        return _inner(_text(detail) or "; ".join(filter(None, map(_of_field, told[:_MOST_FIELDS]))))
+    if name == "error" or event.get("error") or event.get("object") == "error":
+        return _of_value(event)
+    is_bare = event.get("detail") or (event.get("message") and "code" in event)
+    return _of_value(event) if is_bare and "choices" not in event else None
+
+
+def _of_value(value: object) -> Reason:
+    """A JSON value: an object that tells of an error, perhaps inside another."""
+    if not isinstance(value, Mapping):
+        return Reason("")
+    while (inner := _object_inside(value)) is not None:
+        value = inner
+    told = _inner(_message(value))
+    return Reason(
+        _with_fields(told.text, value.get("info")),
+        code=line(value.get("code")),
+        status=_status(value.get("code")) or told.status,
+        error_id=line(value.get("error_id"), 80),
+        retry_after=_seconds(value.get("retry_after")),
+        by_proxy=isinstance(value.get("error"), str),
+    )
+
+
+def _object_inside(value: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """What the envelopes A and D hold; model servers put one object into another as well."""
+    for name in ("error", "detail", "message"):
+        inner = value.get(name)
+        if isinstance(inner, Mapping):
+            return inner
     return None
+
+
+def _message(error: Mapping[str, Any]) -> str:
+    """What an object says: a short `error` first, then its message, under any of its names."""
+    short = error.get("error")
+    long = next((said for name in ("message", "detail", "msg") if (said := error.get(name))), "")
+    if isinstance(long, list):
+        long = "; ".join(filter(None, map(_of_field, long[:_MOST_FIELDS])))
+    return " ".join(part for part in (short, long) if isinstance(part, str) and part)
 
 
 def _inner(text: str) -> Reason:
     """Take the model server's own words out of what the gateway wrapped them in."""
-    wrapped = _INSIDE_BYTES.search(text)
-    if wrapped:
-        # The repr of a bytes object, or plain, cut at 256 bytes: it need not parse.
-        return _of_body(wrapped[2].replace("\\'", "'"), int(wrapped[1]))
-    wrapped = _INSIDE_TRACEBACK.search(text)
-    if wrapped:
-        return _of_body(wrapped[2], int(wrapped[1]))
-    wrapped = _INSIDE_STREAM_CALL.search(text)
-    if wrapped:
-        return _of_body(wrapped[1], None)
+    text = text[:_LONGEST_WRAPPED]
+    if found := _UPSTREAM.search(text):
+        body = text[found.end() :]
+        return _of_body(_of_bytes_repr(body) if found[2] else body, int(found[1]))
+    if found := _IN_TRACEBACK.search(text):
+        return _of_body(text[found.end() :].partition(_AFTER_BODY)[0], int(found[1]))
+    if found := _IN_STREAM_CALL.search(text):
+        return _of_body(text[found.end() :])
     if "Traceback (most recent call last)" in text:
         return Reason(WORKER_FAILED)
     return Reason(text)
 
 
-def _of_body(body: str, status: int | None) -> Reason:
-    """A model server's JSON error, whole or cut."""
-    message, code = _MESSAGE.search(body), _CODE.search(body)
-    said = _ESCAPE.sub(lambda e: " " if e[1] in "nrt" else e[1], message[1]) if message else ""
-    return Reason(said, status=status if status is not None else int(code[1]) if code else None)
+def _of_body(body: str, status: int | None = None) -> Reason:
+    """What a model server answered, whole or cut."""
+    reason = _of_cut(body) if _JSON.match(body) else _of_text(body, {})
+    return Reason(reason.text, status=reason.status if status is None else status)
 
 
-def _of_object(error: Mapping[str, Any]) -> Reason:
-    code = error.get("code")
-    inner = _inner(_text(error.get("message")))
-    if isinstance(code, str) and code.isdecimal() and len(code) == 3:
-        code = int(code)
-    own = code if isinstance(code, int) and not isinstance(code, bool) else inner.status
-    wait = _seconds(error.get("retry_after"))
-    return Reason(inner.text, status=own, retry_after=wait)
+def _of_cut(text: str) -> Reason:
+    """JSON of which only the beginning need be there."""
+    message, code = _MESSAGE.search(text), _CODE.search(text)
+    return Reason(
+        _unquoted(message[1]) if message else "", status=_status(code[1]) if code else None
+    )
+
+
+def _of_text(text: str, headers: Mapping[str, str]) -> Reason:
+    """An HTML page by its title, plain text as a line."""
+    if title := _TITLE.search(text):
+        said, is_page = f"a web page “{line(title[1], 80)}” instead of an answer", True
+    elif _TAG.search(text) or "html" in headers.get("content-type", ""):
+        said, is_page = "a web page instead of an answer", True
+    else:
+        said, is_page = line(text), False
+    return Reason(said, is_json=False, is_page=is_page)
+
+
+def _of_bytes_repr(written: str) -> str:
+    """The text of a bytes repr behind its opening quote; the closing one may have been cut."""
+
+    def of(escape: re.Match[str]) -> str:
+        if escape[1]:
+            return chr(int(escape[1], 16))
+        return _BYTES_NAMES.get(escape[2], escape[2])
+
+    plain = _BYTES_ESCAPE.sub(of, re.sub(r"['\"]\.?$", "", written))
+    return plain.encode("latin-1", "replace").decode("utf-8", "replace")
+
+
+def _unquoted(written: str) -> str:
+    """The text of a JSON string without its quotes."""
+    try:
+        return str(json.loads(f'"{written}"', strict=False))
+    except ValueError:
+        return written
 
 
 def _of_field(problem: object) -> str:
     """One entry of a pydantic error list: which field, and what is wrong with it."""
     if not isinstance(problem, Mapping):
-        return ""
-    where, said = problem.get("loc"), _text(problem.get("msg"))
+        return problem if isinstance(problem, str) else ""
+    where, said = problem.get("loc"), problem.get("msg")
     steps = where[2:] if isinstance(where, list) else []
     path = ".".join(str(step) for step in steps if step not in ("str", "list[str]"))
-    return f"{path}: {said}" if path else said
+    return ": ".join(part for part in (path, said) if isinstance(part, str) and part)
 
 
 def _with_fields(text: str, info: object) -> str:
+    """A message, with the fields that the gateway names beside it."""
     if not isinstance(info, Mapping):
         return text
     errors, fields = info.get("errors"), info.get("fields")
@@ -188,16 +229,6 @@ def _with_fields(text: str, info: object) -> str:
     return f"{text} ({'; '.join(named)})" if named else text
 
 
-def _of_page(text: str, headers: Mapping[str, str]) -> tuple[str, bool]:
-    """An HTML page by its title, plain text by its first line; and whether it is a page."""
-    title = re.search(r"<title[^>]*>(.*?)</title>", text[:65536], re.S | re.I)
-    if title:
-        return f"a web page “{line(title[1], 80)}” instead of an answer", True
-    if "<" in text or "html" in headers.get("content-type", ""):
-        return "a web page instead of an answer", True
-    return line(text, 120), False
-
-
 def _chunk_text(event: Mapping[str, Any]) -> str:
     try:
         return str(event["choices"][0]["delta"]["content"])
@@ -205,11 +236,11 @@ def _chunk_text(event: Mapping[str, Any]) -> str:
         return ""
 
 
-def _text(value: object) -> str:
-    """A text, a number or a list of such as a text."""
-    if isinstance(value, str):
-        return value
-    return "" if value is None else str(value)[:_LONGEST_REASON]
+def _status(value: object) -> int | None:
+    """An HTTP status, as a number or as its three digits."""
+    if isinstance(value, str) and re.fullmatch("[1-5][0-9]{2}", value):
+        return int(value)
+    return value if type(value) is int and 100 <= value < 600 else None
 
 
 def _seconds(value: object) -> float | None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
-from ..errors import GatewayError
+from ..errors import CHECK_GATEWAY, GatewayError
 from ..text import line, words
 from .catalog import Catalog
 from .descriptions import described, descriptions_by_name
@@ -45,8 +45,7 @@ def cluster_names(list_endpoints: object) -> tuple[str, ...]:
     clusters = list_endpoints.get("clusters") if isinstance(list_endpoints, Mapping) else None
     if not isinstance(clusters, Mapping):
         raise GatewayError(
-            "The gateway's list of endpoints could not be understood.",
-            "Check the gateway's address: %config AlcfMagics.gateway_url",
+            "The gateway's list of endpoints could not be understood.", CHECK_GATEWAY
         )
     return tuple(clusters)
 

@@ -1,6 +1,6 @@
 """A reason, told as an error of ours with the next thing to type: a table read from the top. Pure.
 
-The outside's words that decide anything stand in `SAYS`, and nowhere else; our own never do.
+The outside's words that decide anything stand above the table; our own never decide.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..errors import (
@@ -22,6 +22,7 @@ from ..errors import (
     LOG_IN_OR_SET,
     NOT_YOUR_LOGIN,
     RUN_AGAIN,
+    RUN_AGAIN_IN,
     SEE_HELP,
     SEE_MODELS,
     SHORTEN,
@@ -47,19 +48,23 @@ OWN_LOGIN = "your login"
 #: Seconds for which the gateway remembers that it could not ask Globus about a token.
 OUTAGE_SECONDS = 60.0
 
-#: What the gateway and the model servers say, as far as something depends on it.
-SAYS = {
-    "fresh login": re.compile("high-assurance"),
-    "other account": re.compile("Must authenticate with"),
-    "group": re.compile("Group restrictions"),
-    "outage": re.compile("Could not"),
-    "stale": re.compile("not active or invalid|token expired", re.I),
-    "no token": re.compile(r"Missing \('Authorization'"),
-    "too long": re.compile("maximum context length|available context size|exceed_context", re.I),
-    "no chat": re.compile("not support|unsupported", re.I),
-    "hidden": re.compile("during processing"),
-    "unreached": re.compile("connection attempts failed|Timeout"),
-}
+# What the gateway and the model servers say, as far as something depends on it.
+
+_FRESH_LOGIN = re.compile("high-assurance")
+_OTHER_ACCOUNT = re.compile("Must authenticate with")
+_GROUP = re.compile("Group restrictions")
+_OUTAGE = re.compile("Could not")
+_STALE = re.compile("not active or invalid|token expired", re.I)
+_NO_TOKEN = re.compile(r"Missing \('Authorization'")
+_TOO_LONG = re.compile("maximum context length|available context size|exceed_context", re.I)
+_NO_CHAT = re.compile("not support|unsupported", re.I)
+_HIDDEN = re.compile("during processing")
+_UNREACHED = re.compile("connection attempts failed|Timeout")
+
+_NOT_FOUND = ("cluster_not_found", "endpoint_not_found")
+_MAINTENANCE = "cluster_under_maintenance"
+_NO_JOBS = "failed_to_get_cluster_jobs"
+_TOKENS_A_MINUTE = "too_many_requests"
 
 
 @dataclass(frozen=True)
@@ -76,9 +81,9 @@ class Refusal:
     bearer: str = OWN_LOGIN
     began: bool = False
 
-    def says(self, what: str) -> bool:
-        """Whether the outside's words mean this; see SAYS."""
-        return SAYS[what].search(self.reason.text) is not None
+    def says(self, what: re.Pattern[str]) -> bool:
+        """Whether the outside's words hold this."""
+        return what.search(self.reason.text) is not None
 
     @property
     def own(self) -> int | None:
@@ -91,9 +96,21 @@ class Refusal:
         return self.own is not None and 400 <= self.own < 500
 
     @property
+    def is_gateways(self) -> bool:
+        """Whether it is the gateway that speaks, and not what stands before it."""
+        return self.reason.is_json and not self.reason.by_proxy
+
+    @property
+    def wait(self) -> str:
+        """How long to wait after a limit, in words."""
+        if self.reason.retry_after is not None:
+            return f"{self.reason.retry_after:.0f} s"
+        return "a minute" if self.reason.code == _TOKENS_A_MINUTE else "a few seconds"
+
+    @property
     def words(self) -> dict[str, str]:
         """What a message may name."""
-        said, reason = self.reason.shown, self.reason
+        said, error_id = self.reason.shown, self.reason.error_id
         return {
             "said": said or "no reason given",
             "so": f": {said}" if said else "",
@@ -102,9 +119,16 @@ class Refusal:
             "bearer": self.bearer,
             "named": "" if self.bearer == OWN_LOGIN else f"; {self.bearer} is refused",
             "status": str(self.status),
-            "number": f" Error id {reason.error_id}." if reason.error_id else "",
-            "wait": _wait(reason),
+            "number": f" Error id {error_id}." if error_id else "",
+            "wait": self.wait,
         }
+
+
+Test = Callable[[Refusal], bool]
+
+
+def _nothing(refusal: Refusal) -> dict[str, Any]:
+    return {}
 
 
 @dataclass(frozen=True)
@@ -114,91 +138,101 @@ class Rule:
     `fields` are set on the error.
     """
 
-    applies: Callable[[Refusal], bool]
+    applies: Test
     error: type[AlcfError]
     what: str
     next_step: str
-    fields: Mapping[str, Any] = field(default_factory=dict)
+    fields: Callable[[Refusal], dict[str, Any]] = _nothing
 
     def told(self, refusal: Refusal) -> AlcfError:
         words = refusal.words
         error = self.error(self.what.format_map(words), self.next_step.format_map(words))
-        for name, value in self.fields.items():
+        for name, value in self.fields(refusal).items():
             setattr(error, name, value)
         return error
 
 
-#: A refusal of any status, wherever it stands.
+def _where(applies: Test, rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
+    """Rows that apply only where this does, too."""
+
+    def both(rule: Rule) -> Test:
+        return lambda refusal: applies(refusal) and rule.applies(refusal)
+
+    return tuple(replace(rule, applies=both(rule)) for rule in rules)
+
+
+#: A request that is refused for what it asks.
 REQUEST = (
-    Rule(lambda r: r.says("too long"), RequestRefused,
+    Rule(lambda r: r.says(_TOO_LONG), RequestRefused,
          "The prompt is too long for {place}: {said}", SHORTEN),
-    Rule(lambda r: r.says("no chat"), RequestRefused,
+    Rule(lambda r: r.says(_NO_CHAT), RequestRefused,
          "The request was refused: {said}", SEE_MODELS),
     Rule(lambda r: True, RequestRefused,
          "The request was refused: {said}", SEE_HELP),
 )  # fmt: skip
 
-LIMIT = Rule(lambda r: True, RateLimited, "Too much at once{so}.", "Run the cell again in {wait}.")
+#: A limit, of the gateway's or of a model server's.
+LIMIT = (
+    Rule(lambda r: r.own == 429 or r.status == 429, RateLimited,
+         "Too much at once{so}.", RUN_AGAIN_IN,
+         lambda r: {"retry_after": r.reason.retry_after}),
+)  # fmt: skip
 
 #: A 401: what the gateway says of the token.
 TOKEN = (
-    Rule(lambda r: r.says("fresh login"), LoginExpired,
+    Rule(lambda r: r.says(_FRESH_LOGIN), LoginExpired,
          "ALCF asks for a fresh login: the last one is too long ago{named}.",
-         LOG_IN_ANEW, {"fresh_login": True}),
-    Rule(lambda r: r.says("other account"), LoginExpired,
+         LOG_IN_ANEW, lambda r: {"fresh_login": True}),
+    Rule(lambda r: r.says(_OTHER_ACCOUNT), LoginExpired,
          "ALCF asks for a login with an Argonne or ALCF account{named}.",
-         LOG_IN_AS_ARGONNE, {"fresh_login": True}),
-    Rule(lambda r: r.says("group"), AccessDenied, "The gateway refused: {said}", SEE_MODELS),
-    Rule(lambda r: r.says("outage"), GatewayUnreachable,
-         "The gateway cannot check tokens just now: {said}.", NOT_YOUR_LOGIN),
-    Rule(lambda r: r.says("stale") and r.bearer == OWN_LOGIN, LoginExpired,
+         LOG_IN_AS_ARGONNE, lambda r: {"fresh_login": True}),
+    Rule(lambda r: r.says(_GROUP), AccessDenied, "The gateway refused: {said}", SEE_MODELS),
+    Rule(lambda r: r.says(_OUTAGE), GatewayUnreachable,
+         "The gateway cannot check tokens just now: {said}.",
+         NOT_YOUR_LOGIN, lambda r: {"retry_after": OUTAGE_SECONDS}),
+    Rule(lambda r: r.says(_STALE) and r.bearer == OWN_LOGIN, LoginExpired,
          "The gateway no longer accepts {bearer}.", LOG_IN),
-    Rule(lambda r: r.says("stale"), LoginExpired,
+    Rule(lambda r: r.says(_STALE), LoginExpired,
          "The gateway does not accept {bearer}.", LOG_IN_OR_SET),
-    Rule(lambda r: r.says("no token"), NotLoggedIn, "The gateway got no token.", LOG_IN),
+    Rule(lambda r: r.says(_NO_TOKEN), NotLoggedIn, "The gateway got no token.", LOG_IN),
     Rule(lambda r: True, AccessDenied, "The gateway refused {bearer}: {said}.", LOG_IN),
 )  # fmt: skip
 
 #: An answer whose status is not 200.
-ANSWER: tuple[Rule | tuple[Callable[[Refusal], bool], tuple[Rule, ...]], ...] = (
+ANSWER = (
     # The gateway itself speaks JSON: this is a proxy, or the network's own login.
     Rule(lambda r: r.reason.is_page and r.status in (401, 403, 407), GatewayError,
          "Something before the gateway said {status}{so}.", CHECK_NETWORK),
-    (lambda r: r.status == 401, TOKEN),
+    *_where(lambda r: r.status == 401, TOKEN),
     Rule(lambda r: r.status == 403, AccessDenied, "The gateway refused{so}.", SEE_MODELS),
-    (lambda r: r.status == 429, (LIMIT,)),
+    *LIMIT,
     Rule(lambda r: r.status in (408, 504), GatewayUnreachable,
          "The model server of {place} did not answer in time.", RUN_AGAIN),
-    Rule(lambda r: r.reason.code == "cluster_under_maintenance", Maintenance,
-         "{said}", ANOTHER_PLACE),
-    Rule(lambda r: r.reason.code == "failed_to_get_cluster_jobs", GatewayUnreachable,
+    Rule(lambda r: r.reason.code == _MAINTENANCE, Maintenance, "{said}", ANOTHER_PLACE),
+    Rule(lambda r: r.reason.code == _NO_JOBS, GatewayUnreachable,
          "The gateway cannot reach the cluster's status page.", RUN_AGAIN),
-    Rule(lambda r: r.status == 503 and r.reason.is_json and r.reason.code != "proxy",
-         ModelNotReady, "{asked} is not ready{so}", LOADING),
-    Rule(lambda r: r.status == 404 and (
-             r.reason.code in ("cluster_not_found", "endpoint_not_found")
-             or r.reason.status == 404),
+    Rule(lambda r: r.status == 503 and r.is_gateways, ModelNotReady,
+         "{asked} is not ready{so}", LOADING),
+    Rule(lambda r: r.status == 404 and (r.reason.code in _NOT_FOUND or r.reason.status == 404),
          ModelNotFound, "The gateway does not know {place}{so}", SEE_MODELS),
-    (lambda r: r.is_clients and r.reason.is_json and r.status != 404, REQUEST),
-    Rule(lambda r: r.status in (404, 405), GatewayError,
-         "The gateway failed with status {status}{so}.{number}", CHECK_GATEWAY),
-    Rule(lambda r: not r.reason.is_json and (r.status or 0) < 500, GatewayError,
-         "The gateway failed with status {status}{so}.{number}", CHECK_GATEWAY),
+    *_where(lambda r: r.is_clients and r.reason.is_json and r.status != 404, REQUEST),
+    Rule(lambda r: r.status in (404, 405) or not (r.reason.is_json or r.status in range(500, 600)),
+         GatewayError, "The gateway failed with status {status}{so}.{number}", CHECK_GATEWAY),
     Rule(lambda r: True, GatewayError,
          "The gateway failed with status {status}{so}.{number}", RUN_AGAIN),
 )  # fmt: skip
 
 #: An error inside a stream of status 200.
-EVENT: tuple[Rule | tuple[Callable[[Refusal], bool], tuple[Rule, ...]], ...] = (
-    (lambda r: r.own == 429, (LIMIT,)),
+EVENT = (
+    *LIMIT,
     Rule(lambda r: r.began, StreamBroken, "The model server broke off: {said}.", RUN_AGAIN),
     Rule(lambda r: r.own == 504, ModelNotReady,
          "{asked} sent nothing within the gateway's time; it may be cold.", LOADING),
-    (lambda r: r.says("too long") or (r.is_clients and r.own != 404), REQUEST),
-    Rule(lambda r: r.says("hidden"), StreamBroken,
+    *_where(lambda r: r.says(_TOO_LONG) or (r.is_clients and r.own != 404), REQUEST),
+    Rule(lambda r: r.says(_HIDDEN), StreamBroken,
          "The model server gave no reason; most often the prompt is longer than its window.",
-         SHORTEN, {"reason_hidden": True}),
-    Rule(lambda r: r.says("unreached"), GatewayUnreachable,
+         SHORTEN, lambda r: {"reason_hidden": True}),
+    Rule(lambda r: r.says(_UNREACHED), GatewayUnreachable,
          "The gateway cannot reach the model server: {said}", RUN_AGAIN),
     Rule(lambda r: True, StreamBroken, "The model server broke off: {said}.", RUN_AGAIN),
 )  # fmt: skip
@@ -218,10 +252,7 @@ def error_for(
     came from, so that a refused one can be told.
     """
     refusal = Refusal(read_reason(body, headers), status, asked, bearer)
-    error = _told(ANSWER, refusal)
-    if isinstance(error, GatewayUnreachable) and status == 401:
-        error.retry_after = OUTAGE_SECONDS
-    return _with_source(error, refusal, status, body.decode("utf-8", "replace"))
+    return _told(ANSWER, refusal, status, body.decode("utf-8", "replace"))
 
 
 def error_in_event(
@@ -240,41 +271,18 @@ def error_in_event(
     if reason is None:
         return None
     refusal = Refusal(reason, asked=asked, began=began)
-    error = _told(EVENT, refusal)
-    return _with_source(error, refusal, reason.status, json.dumps(dict(event), ensure_ascii=False))
+    return _told(EVENT, refusal, reason.status, json.dumps(dict(event), ensure_ascii=False))
 
 
 def is_stale_token(status: int, body: bytes) -> bool:
     """Whether a refreshed token may help: a 401 that says that the token is no longer active."""
-    return status == 401 and Refusal(read_reason(body, {})).says("stale")
+    return status == 401 and Refusal(read_reason(body, {})).says(_STALE)
 
 
-def _told(
-    table: tuple[Rule | tuple[Callable[[Refusal], bool], tuple[Rule, ...]], ...],
-    refusal: Refusal,
-) -> AlcfError:
-    """What the first row that applies says; a row may lead to a table of its own."""
-    for row in table:
-        if isinstance(row, Rule):
-            if row.applies(refusal):
-                return row.told(refusal)
-        elif row[0](refusal):
-            return _told(row[1], refusal)
-    raise AssertionError("the last row of a table always applies")
-
-
-def _with_source(error: AlcfError, refusal: Refusal, status: int | None, said: str) -> AlcfError:
-    """What the outside said, whole, beside what is told of it."""
+def _told(table: tuple[Rule, ...], refusal: Refusal, status: int | None, said: str) -> AlcfError:
+    """The first row that applies, told; beside it, whole, what the outside said."""
+    error = next(rule for rule in table if rule.applies(refusal)).told(refusal)
     error.status = status
     error.detail = words(said)
     error.error_id = refusal.reason.error_id
-    if isinstance(error, RateLimited):
-        error.retry_after = refusal.reason.retry_after
     return error
-
-
-def _wait(reason: Reason) -> str:
-    """How long to wait after a limit, in words."""
-    if reason.retry_after is not None:
-        return f"{reason.retry_after:.0f} s"
-    return "a minute" if reason.code == "too_many_requests" else "a few seconds"
