@@ -302,6 +302,8 @@ class Account:
             return f"The login could not be removed: {forgotten.saved.reason}.{revoked}"
         if not forgotten.grants:
             return "You were not logged in."
+        if failed is not None and everywhere:
+            return f"Removed every login here; not every one is revoked. {failed.what}"
         if failed is not None:
             return f"Removed the login here; at Globus it lasts until it expires. {failed.what}"
         return "Logged out: the login is revoked and removed."
@@ -333,7 +335,8 @@ class Account:
 
     def _places(self) -> tuple[tuple[str, str], ...]:
         settings, credentials = self._settings(), self._credentials
-        stored = "in this kernel only" if credentials.in_memory_only else str(credentials.file.path)
+        alone = credentials.in_memory_only or credentials.file.no_place
+        stored = "in this kernel only" if alone else str(credentials.file.path)
         return (
             ("stored", stored),
             ("gateway", settings.gateway_url),

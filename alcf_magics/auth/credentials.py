@@ -317,12 +317,9 @@ class Credentials:
             return Forgotten(tuple(order), saved)
 
     def _keep_renewed(self, grant: Grant, told: Told) -> None:
-        server = grant.auth_server
-        unsaved = server in self._unsaved  # and the reader was told, then
-        # What else the login brought goes into the file with it.
-        grants = (grant, *self._others(grant)) if unsaved else (grant,)
-        saved = self._keep(grants, told, login=unsaved)
-        if saved.reason and not unsaved:
+        was_told = grant.auth_server in self._unsaved
+        saved = self._keep((grant,), told, login=False)
+        if saved.reason and not was_told:
             self.file.note(
                 f"The renewed login could not be stored: {saved.reason}. This kernel uses it, and "
                 "tries to store it again when it is renewed.",
@@ -334,14 +331,18 @@ class Credentials:
         for_file = server not in self._memory_only
         saved, signature = Saved(False), None
         with self._lock:
+            held = (*grants, *self._others(*grants))
             try:
+                if server in self._unsaved:
+                    # What else the login brought goes into the file with it.
+                    grants, login = held, True
                 if for_file:
                     with self.file.locked(told):
                         saved = self._saved(grants, told, login=login)
                         signature = self.file.signature()
             finally:  # also when somebody interrupts: what was granted is not lost
                 with self._memory_lock:
-                    self._grants[server] = (*grants, *self._others(*grants))
+                    self._grants[server] = held
                     _set(self._unsaved, server, for_file and not saved.written)
                     # What could not be stored is newer than what is there.
                     if signature is not None and not saved.written:
@@ -362,10 +363,13 @@ class Credentials:
         return self.file.save(grants, login=login, told=told)
 
     def _others(self, *grants: Grant) -> tuple[Grant, ...]:
-        """What is held of the same auth server for other resource servers."""
+        """What else the same person holds of the same auth server."""
         names = {grant.resource_server for grant in grants}
-        held = self._grants.get(grants[0].auth_server, ())
-        return tuple(grant for grant in held if grant.resource_server not in names)
+        return tuple(
+            grant
+            for grant in self._grants.get(grants[0].auth_server, ())
+            if grant.resource_server not in names and not grant.is_of_another_person(grants[0])
+        )
 
 
 def _set(names: set[str], name: str, is_in: bool) -> None:

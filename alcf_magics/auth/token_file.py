@@ -101,6 +101,13 @@ class TokenFile:
     def path(self) -> Path:
         return self._path or own_path()
 
+    @property
+    def no_place(self) -> str:
+        """Why there is no place for the file; empty if there is one."""
+        if self._path or home():
+            return ""
+        return "there is no home directory (HOME is empty, or no absolute path)"
+
     def load(self, server: str = PRODUCTION_GLOBUS_AUTH, told: Told = SILENT) -> dict[str, Grant]:
         """An auth server's grants, by resource server.
 
@@ -197,8 +204,8 @@ class TokenFile:
             return Saved(True)
 
     def _change(self, change: Callable[[Hidden], Hidden], told: Told) -> Saved:
-        if not (self._path or home()):
-            return Saved(False, "there is no home directory (HOME is empty, or no absolute path)")
+        if self.no_place:
+            return Saved(False, self.no_place)
         with self.locked(told):
             found = self._read(told)
             if found.state is State.UNREADABLE:

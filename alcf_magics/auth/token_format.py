@@ -180,7 +180,8 @@ def _with_namespaces(content: Hidden, changed: Mapping[str, Hidden]) -> Hidden:
     whole = Hidden({"globus-sdk.version": SDK_VERSION})
     whole.update(content)
     whole["format_version"] = FORMAT_VERSION
-    namespaces = {**content.get("data", {}), **changed}
+    namespaces = Hidden(content.get("data", {}))
+    namespaces.update(changed)
     whole["data"] = Hidden(
         (name, entries) for name, entries in namespaces.items() if entries or name not in changed
     )

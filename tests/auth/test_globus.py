@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
+import socket
+import time
+from collections.abc import Iterator
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import respx
 
+from alcf_magics.auth import globus
 from alcf_magics.auth.authorization import begin_login, read_code
-from alcf_magics.auth.globus import INVALID_GRANT, GlobusAuth
+from alcf_magics.auth.globus import INVALID_GRANT, GlobusAuth, not_there, revoke
 from alcf_magics.auth.grants import gateway_grant
 from alcf_magics.auth.hidden import Secret
 from alcf_magics.errors import GatewayUnreachable, LoginExpired, LoginFailed
@@ -60,6 +65,14 @@ def test_domains_replace_the_policy_and_a_fresh_login_is_asked_for() -> None:
         "https://auth.globus.org/v2/web/auth-code#code=AbC-123_x&state=S",
         "auth.globus.org/v2/web/auth-code?code=AbC-123_x&state=S",
         "code=AbC-123_x&state=S#top",
+        "\u200bAbC-123_x\ufeff",
+        "AbC\u200b-123\u2060_x",
+        "“AbC-123_x”",
+        "« AbC-123_x »",
+        "‘code=AbC-123_x’",
+        "code=“AbC-123_x”",
+        "\xa0AbC-123_x\u202f",
+        "<https://auth.globus.org/v2/web/auth-code?code=AbC-123_x&state=S>",
         "https://auth.globus.org/v2/web/auth-code?code=AbC-123_x",
     ],
 )
@@ -82,6 +95,10 @@ def test_a_code_is_read_from_whatever_was_pasted(typed: str) -> None:
         ("two words", "not a code"),
         ("https://auth.globus.org/?error=access_denied", "access_denied"),
         ("code=", "not a code"),
+        ("https://x/?error=access_denied&error_description=Ask+your+PI&state=S", "Ask your PI"),
+        ("https://x/#error=consent_required&state=S", "consent_required"),
+        ("error=access_denied&error_description=%1B%5D0%3Bx%E2%80%AE%ED%A0%80+no", r"\]0;x\S* no"),
+        ("https://x/?error=access_denied&state=other", "another login"),
     ],
 )
 def test_what_is_no_code_is_told(typed: str, said: str) -> None:
@@ -265,3 +282,53 @@ def test_a_secret_shows_nowhere() -> None:
     assert not any("s3cret" in text or "old-" in text for text in shown)
     pending = begin_login(Settings(), 0.0)
     assert pending.verifier.reveal() not in repr(pending)
+
+
+@respx.mock
+def test_what_globus_says_reaches_the_reader_clean() -> None:
+    """A description is text: no control sequence, no direction, no lone surrogate, one line."""
+    said = "no\x1b]52;c;x\x07 \u202eway\ud800\x00\x9b\nat all"
+    body = json.dumps({"error": "invalid_client", "error_description": said})
+    respx.post(f"{AUTH}/v2/oauth2/token").respond(400, text=body)
+    with pytest.raises(LoginFailed) as failed:
+        GlobusAuth(AUTH).exchange(begin_login(Settings(), 0.0), Secret("the-code"))
+    with pytest.raises(LoginExpired) as expired:
+        GlobusAuth(AUTH).refresh(grant())
+    for error in (failed.value, expired.value):
+        assert "no]52;c;x way\ufffd at all" in error.what
+        assert str(error).isprintable()
+        assert "\x1b" not in error.detail
+
+
+@pytest.fixture
+def deaf() -> Iterator[str]:
+    """The address of a server that takes connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+def test_revoking_where_nobody_answers_ends(deaf: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One wait a server, and a limit for all of them; what could not be told is named."""
+    monkeypatch.setattr(globus, "REVOKE_SECONDS", 0.2)
+    servers = [deaf, deaf.replace("127.0.0.1", "127.0.0.2"), "http://127.0.0.1:9"]
+    grants = [
+        grant(auth_server=server, resource_server=name) for server in servers for name in "ab"
+    ]
+    begun = time.monotonic()
+    failed = revoke(grants)
+    assert time.monotonic() - begun < globus.REVOKE_ALL_SECONDS / 2
+    assert isinstance(failed, GatewayUnreachable)
+    assert all(server in failed.what for server in servers)
+    one = revoke(grants[:2])
+    assert one is not None
+    assert "no answer in time" in one.what
+    monkeypatch.setattr(globus, "REVOKE_ALL_SECONDS", 0.0)
+    assert revoke(grants) is not None
+
+
+def test_servers_that_are_not_there_are_found(deaf: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A refused connection says so; one that is taken is enough, whatever comes after it."""
+    gone = {"http://127.0.0.1:9", "http://localhost:9", "http://[::1]:9", "http://127.0.0.1:x"}
+    assert not_there({deaf, *gone}) == gone
+    monkeypatch.setattr(globus, "CONNECT_ALL_SECONDS", 0.0)
+    assert not_there(gone) == set()

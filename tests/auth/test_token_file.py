@@ -9,18 +9,19 @@ import os
 import stat
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 from globus_sdk.token_storage import JSONTokenStorage
 
+from alcf_magics.auth import locking
 from alcf_magics.auth.hidden import Secret
-from alcf_magics.auth.token_file import Saved, TokenFile
+from alcf_magics.auth.token_file import IMPATIENT_SECONDS, Saved, TokenFile
 from alcf_magics.auth.token_format import DEFAULT
 from alcf_magics.settings import GATEWAY_RESOURCE_SERVER, PRODUCTION_GLOBUS_AUTH
-from alcf_magics.told import Told
+from alcf_magics.told import SILENT, Told
 from support.grants import grant
 from support.tracebacks import locals_of
 
@@ -534,3 +535,171 @@ def test_a_signature_changes_with_the_file(home: Path) -> None:
     assert first == file.snapshot().signature
     file.save((grant(),))
     assert file.signature() != first
+
+
+OLD_FORM = {
+    "globus-sdk.version": "4.9.1",
+    "format_version": "2.0",
+    "data": {
+        "DEFAULT": {
+            GATEWAY_RESOURCE_SERVER: {
+                "resource_server": GATEWAY_RESOURCE_SERVER,
+                "identity_id": "sand-id",
+                "scope": "x",
+                "access_token": "sand",
+                "refresh_token": "sand-refresh",
+                "expires_at_seconds": 99,
+                "token_type": "Bearer",
+                "auth_server": SANDBOX_AUTH,
+                "username": "sand@box",
+                "issued_at_seconds": 7,
+            },
+            "transfer": {"resource_server": "transfer", "access_token": "t", "note": 1},
+        },
+        "a program": {"x": {"y": 1}},
+    },
+    "alcf_magics.auth_servers": {"8ab4ba9b69b5fc5b": SANDBOX_AUTH},
+    "theirs": [1],
+}
+
+
+def test_a_file_of_the_older_form_reads_right_and_is_taken_over_with_the_next_write(
+    home: Path,
+) -> None:
+    """Reading changes nothing; a write moves each grant to the namespace of its server."""
+    file = TokenFile()
+    file.path.parent.mkdir(parents=True, mode=0o700)
+    file.path.write_text(json.dumps(OLD_FORM))
+    file.path.chmod(0o600)
+    assert file.load() == {}
+    found = file.load(SANDBOX_AUTH)[GATEWAY_RESOURCE_SERVER]
+    assert (found.access_token, found.username) == (Secret("sand"), "sand@box")
+    assert json.loads(file.path.read_text()) == OLD_FORM
+    assert file.save((grant(),)).written
+    new = json.loads(file.path.read_text())
+    assert new.keys() == OLD_FORM.keys() - {"alcf_magics.auth_servers"}
+    assert new["theirs"] == [1]
+    data = OLD_FORM["data"]
+    assert isinstance(data, dict)
+    assert new["data"]["a program"] == data["a program"]
+    assert new["data"]["DEFAULT"]["transfer"] == data["DEFAULT"]["transfer"]
+    moved = data["DEFAULT"][GATEWAY_RESOURCE_SERVER]
+    del moved["auth_server"]
+    assert new["data"][SANDBOX_AUTH] == {GATEWAY_RESOURCE_SERVER: moved}
+    assert file.load(SANDBOX_AUTH)[GATEWAY_RESOURCE_SERVER] == found
+
+
+def test_a_notice_waits_for_somebody_who_listens(home: Path) -> None:
+    """A reader to whom nothing can be told does not use it up; then it is told once."""
+    file = TokenFile()
+    file.save((grant(),))
+    file.path.chmod(0o644)
+    one, other = Told(), Told()
+    file.load()
+    file.load(told=SILENT)
+    file.tell(one)
+    file.load(told=other)
+    assert "readable by you alone" in one.notices()[0]
+    assert other.notices() == []
+    file.path.write_text("{")
+    file.load(told=one)
+    file.load(told=other)
+    assert len(one.notices()) == 1
+    assert other.notices() == []
+
+
+def test_a_chmod_without_effect_leaves_the_login_in_memory(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that others can read, and that cannot be closed, is neither read nor written."""
+    file, told = TokenFile(), Told()
+    file.save((grant(),))
+    file.path.chmod(0o644)
+    before = file.path.read_bytes()
+    monkeypatch.setattr(Path, "chmod", lambda *_, **__: None)
+    assert file.load(told=told) == {}
+    saved = file.save((grant(),), told=told)
+    assert not saved.written
+    assert "open to others" in saved.reason
+    (said,) = told.notices()
+    assert "open to others" in said
+    assert "now readable by you alone" not in said
+    assert file.path.read_bytes() == before
+
+
+def test_a_file_system_without_permissions_gets_no_tokens(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where even a new file is open to others, no byte of a token is written."""
+    import alcf_magics.auth.token_file as module
+
+    real = module.tempfile.mkstemp
+
+    def opened(*arguments: object, **options: object) -> tuple[int, str]:
+        handle, name = real(*arguments, **options)  # type: ignore[call-overload]
+        os.fchmod(handle, 0o777)
+        return handle, name
+
+    monkeypatch.setattr(module.tempfile, "mkstemp", opened)
+    saved = TokenFile().save((grant(),))
+    assert not saved.written
+    assert "others could read it" in saved.reason
+    assert [path.name for path in TokenFile().path.parent.iterdir()] == ["tokens.lock"]
+
+
+@pytest.mark.parametrize("kind", ["fifo", "directory", "3 GB"])
+def test_what_is_no_token_file_is_neither_read_nor_waited_for(home: Path, kind: str) -> None:
+    """A pipe has no end, gigabytes have no tokens: said, left alone, and at once."""
+    file, told = TokenFile(), Told()
+    file.path.parent.mkdir(parents=True)
+    if kind == "fifo":
+        os.mkfifo(file.path, 0o600)
+    elif kind == "directory":
+        file.path.mkdir(mode=0o700)
+    else:
+        with file.path.open("wb") as handle:
+            handle.truncate(3_000_000_000)
+        file.path.chmod(0o600)
+    before = file.path.stat()
+    assert file.load(told=told) == {}
+    assert not file.save((grant(),)).written
+    assert not file.remove(None).written
+    (said,) = [line for line in told.notices() if "not used" in line]
+    assert str(file.path) in said
+    assert file.path.stat().st_ino == before.st_ino
+
+
+@pytest.mark.parametrize("value", ["", "relative/home", "."])
+def test_a_home_that_is_no_place_is_said(
+    home: Path, monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    """Neither the root of all files nor the working folder is anybody's home."""
+    monkeypatch.setenv("HOME", value)
+    monkeypatch.chdir(home)
+    file = TokenFile()
+    saved = file.save((grant(),))
+    assert not saved.written
+    assert "HOME" in saved.reason
+    assert file.load() == {}
+    assert file.remove(None) == Saved(False)
+    assert list(home.iterdir()) == []
+    assert not Path("/.globus").exists()
+
+
+def test_a_lock_that_is_held_for_ever_is_waited_for_once(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who was told of one wait has one, however often the file is locked after that."""
+    waits: list[float | None] = []
+
+    @contextlib.contextmanager
+    def held(path: Path, told: Told, seconds: float | None) -> Iterator[bool]:
+        waits.append(seconds)
+        later = time.monotonic() + 30
+        monkeypatch.setattr("time.monotonic", lambda: later)
+        yield False
+
+    monkeypatch.setattr(locking, "hold", held)
+    file = TokenFile()
+    assert all(file.save((grant(),)).written for _ in range(3))
+    assert waits == [None, IMPATIENT_SECONDS, IMPATIENT_SECONDS]

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from pathlib import Path
+from typing import Any
 
 import httpx
 
 from alcf_magics._session import Session
+from alcf_magics.auth.account import Account
 from alcf_magics.auth.authorization import begin_login, read_code
 from alcf_magics.auth.credentials import Credentials
 from alcf_magics.auth.globus import GlobusAuth
@@ -47,6 +49,19 @@ async def ask_async(credentials: Credentials, sandbox: Sandbox, times: int = 1) 
 
 def refreshes(sandbox: Sandbox) -> int:
     return sandbox.token_requests("refresh_token")
+
+
+def account_at(sandbox: Sandbox, credentials: Credentials | None = None, **who: object) -> Account:
+    """An account at the sandbox, whose gateway says `who` somebody is; nobody is logged in yet."""
+    settings = settings_of(sandbox)
+    return Account(
+        lambda: settings, credentials or Credentials(lambda: settings), lambda: dict(who)
+    )
+
+
+def finish(account: Account, sandbox: Sandbox, **options: Any) -> str:
+    """Log in as the sandbox's person does; the line that says so."""
+    return account.finish(sandbox.approve(account.begin().authorize_url), **options)
 
 
 def logged_in(sandbox: Sandbox) -> Session:
