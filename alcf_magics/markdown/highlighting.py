@@ -59,6 +59,21 @@ LANGUAGES = frozenset(
 """Languages with colours. The model picks the language, and some lexers (Java's, C#'s, Perl's)
 take minutes on what looks like nothing."""
 
+_ALIASES = {
+    **dict.fromkeys(("py3", "ipython3", "pyi", "jupyter"), "python"),
+    **dict.fromkeys(("ksh", "bash-session"), "bash"),
+    **dict.fromkeys(("shell-session", "shellsession", "terminal"), "console"),
+    **dict.fromkeys(("h",), "c"),
+    **dict.fromkeys(("cc", "cxx", "hpp", "hh", "hxx", "h++"), "cpp"),
+    **dict.fromkeys(("f", "f77", "f95", "f03", "f08", "for"), "fortran"),
+    **dict.fromkeys(("jsonc", "json5", "jsonl", "ndjson"), "json"),
+    **dict.fromkeys(("mjs", "cjs", "jsx", "node"), "javascript"),
+    **dict.fromkeys(("mts", "tsx"), "typescript"),
+    **dict.fromkeys(("svg", "xhtml"), "xml"),
+    "patch": "diff",
+}
+"""Other names of languages with colours: each is highlighted as one of those."""
+
 _OPENINGS = (
     *(("/*", "*/"), ("<!--", "-->"), ("[=", "]="), ("[[", "]]"), ('r#"', '"#')),
     *(("<?", "?>"), ("<script", "</script"), ("<style", "</style"), ('R"', "\0")),
@@ -88,7 +103,9 @@ def _is_a_loop(code: str) -> bool:
 
 def highlighted(code: str, language: str) -> str | None:
     """The code in coloured spans, or None if there is no telling how."""
-    if language.lower() not in LANGUAGES or len(code) > MAX_HIGHLIGHTED:
+    known = language.lower()
+    known = _ALIASES.get(known, known)
+    if known not in LANGUAGES or len(code) > MAX_HIGHLIGHTED:
         return None
     if _may_hang(code):
         return None
@@ -96,7 +113,7 @@ def highlighted(code: str, language: str) -> str | None:
     from pygments.util import ClassNotFound
 
     try:
-        lexer = get_lexer_by_name(language, stripnl=False, ensurenl=False)
+        lexer = get_lexer_by_name(known, stripnl=False, ensurenl=False)
     except ClassNotFound:
         return None
     parts: list[str] = []

@@ -11,20 +11,11 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from .dollars import (
-    covers_cells,
-    ends_like_a_variable,
-    has_bold,
-    is_unbalanced,
-    reads_as_amount,
-    reads_as_words,
-)
+from . import dollars
+from .tex import MAX_MATHEMATICS
 
 if TYPE_CHECKING:
     from markdown_it.token import Token
-
-MAX_MATHEMATICS = 10_000
-"""Characters between delimiters; what is longer is text, so that one stray `\\[` ends somewhere."""
 
 _ENVIRONMENTS = frozenset(
     name + star
@@ -41,10 +32,9 @@ _ENVIRONMENTS = frozenset(
 _GUARDED = re.compile(r"\$`[^`$\n]+`\$")
 _MARK = re.compile(r"\\(?:(?P<env>begin|end)\{(?P<name>[A-Za-z]+\*?)\}|[^\n])|\$+|`+")
 _BACKTICKS = re.compile("`+")
-_NOT_AFTER_DOLLAR = frozenset("),.:;!?/'\"")
 _AMOUNT_BEFORE = re.compile(r"[0-9][kKmMbB]?\Z")
 _COMMAND = re.compile(r"\\[A-Za-z]+")
-_SPACED = re.compile(r" +(?! )(?=.*(?:\\[A-Za-z]|[\^_])).*[^ ] +")
+_BAR = re.compile(r"(?<!\\)\|")
 _ELLIPSIS = re.compile(r"[\s.…]*")
 _TEX = re.compile(r"[\\^_{}]")
 _QUOTE_PREFIX = re.compile(r"[ ]{0,3}(?:>[ ]?)+")
@@ -66,11 +56,14 @@ class Scan:
         self._code = code
         borders = {match.start() + 1 for match in re.finditer(r"\n(?=[ \t>]*(?:\n|\Z))", text)}
         self._fences: list[int] = []
+        self._rows: dict[int, bool] = {}  # line: whether its bars make a full row
         for token in raw:
             if token.map is None:
                 continue
             first, last = token.map
             borders.add(offset(first))
+            if token.type == "table_open":
+                self._rows.update((line, line in token.meta["full"]) for line in range(first, last))
             if token.type in ("fence", "code_block"):
                 code.append((offset(first), offset(last)))
                 if token.type == "fence":
@@ -187,7 +180,9 @@ class Scan:
         content = self._text[start + 2 : end]
         if _ELLIPSIS.fullmatch(content):
             return None
-        if what == "$$" and (reads_as_words(content) or self._is_money(start + 2, end, end + 2)):
+        if what == "$$" and (
+            dollars.reads_as_words(content) or self._is_money(start + 2, end, end + 2)
+        ):
             return None
         return end + 2
 
@@ -221,58 +216,53 @@ class Scan:
         return []
 
     def _closing_dollar(self, start: int, number: int) -> int | None:
-        """`$` opens before a non-space, closes after one and not before a digit.
-
-        `number` is that of the mark with the `$` at `start`; so is what is returned.
-        """
+        """The mark that closes what the `$` at `start` opens; `number` is that of its own mark."""
         text = self._text
-        following = text[start + 1 : start + 2]
-        if not following or following in "\t\n" or following in _NOT_AFTER_DOLLAR:
+        if not dollars.opens(text, start):
             return None
-        spaced = following == " "  # as in `$ \alpha $`: only if it looks like TeX
         for later in range(number + 1, len(self._marks)):
             mark = self._marks[later]
             what = mark.group()
             if what[0] == "`":
                 return None
-            if what[0] != "$":
-                continue
-            end = mark.start()
-            if len(what) > 2 or text[end - 1].isspace() != spaced:
-                return None
-            content = text[start + 1 : end]
-            if self._crosses_border(start, end) or (spaced and not _SPACED.fullmatch(content)):
-                return None
-            if (
-                self._is_money(start + 1, end, end + 1)
-                or ends_like_a_variable(content, text[end + 1 : end + 2])
-                or ("\\" not in content and (is_unbalanced(content) or has_bold(content)))
-            ):
-                return None
-            return later
+            if what[0] == "$":
+                end = mark.start()
+                closes = len(what) <= 2 and not self._crosses_border(start, end)
+                return later if closes and self._holds_a_formula(start + 1, end) else None
         return None
 
+    def _holds_a_formula(self, start: int, end: int) -> bool:
+        """Whether a formula stands between single dollars."""
+        content = self._text[start:end]
+        following = self._text[end + 1 : end + 25]
+        return (
+            dollars.is_spaced_well(content)
+            and not self._is_money(start, end, end + 1)
+            and not dollars.ends_like_a_variable(content, following)
+            and (
+                "\\" in content or not (dollars.is_unbalanced(content) or dollars.has_bold(content))
+            )
+        )
+
     def _is_money(self, start: int, end: int, after: int) -> bool:
-        """Whether dollars around a content are those of prices."""
+        """Whether dollars around a content are those of prices, or stand in two cells."""
         text = self._text
         content = text[start:end]
         if text[after : after + 1].isdigit() and (after == end + 1 or content[0].isdigit()):
             return not _COMMAND.fullmatch(content)  # `$\sim$5` is said of a number
-        if reads_as_amount(content):
+        if dollars.reads_as_amount(content) or dollars.meets_amount(
+            content, text[after : after + 3]
+        ):
             return True
         before = text[max(start - 3, 0) : start - 1]
         if _AMOUNT_BEFORE.search(before) and _AMOUNT_BEFORE.search(content):
             return not _TEX.search(content)
-        return "|" in content and covers_cells(content) and self._is_in_row(start, end)
+        return _BAR.search(content) is not None and self._divides_cells(start, content)
 
-    def _is_in_row(self, start: int, end: int) -> bool:
-        """Whether the line has bars outside of this part of it: it may be a row of a table."""
-        line = self._lines[bisect.bisect_right(self._lines, start) - 1]
-        line_end = self._text.find("\n", end)
-        return (
-            self._text.find("|", line, start) >= 0
-            or self._text.find("|", end, line_end if line_end >= 0 else len(self._text)) >= 0
-        )
+    def _divides_cells(self, start: int, content: str) -> bool:
+        """Whether bars in a content are those of a table. They are if that makes the row full."""
+        row_is_full = self._rows.get(bisect.bisect_right(self._lines, start) - 1)
+        return row_is_full or (row_is_full is not None and dollars.covers_cells(content))
 
 
 def _environment_ends(marks: Iterable[re.Match[str]]) -> dict[int, int]:

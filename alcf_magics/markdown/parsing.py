@@ -20,7 +20,7 @@ from .dialect import whole
 from .highlighting import with_style
 from .masking import Masked, mask
 from .mathematics import line_starts
-from .safe_html import code_and_language, code_box, escaped
+from .safe_html import code_and_language, code_box, escaped, is_formula
 
 _NEWLINE = re.compile(r"\r\n?")
 _SURROGATE_PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
@@ -140,4 +140,6 @@ def code_of(parsed: Parsed) -> Iterable[tuple[str, str]]:
     """The code blocks, each with the language that it names, as they are shown."""
     for token in parsed.tokens or ():
         if token.type in ("fence", "code_block") and not token.meta.get("typed"):
-            yield code_and_language(token, parsed.masked)
+            code, language = code_and_language(token, parsed.masked)
+            if not is_formula(token, code, language):
+                yield code, language

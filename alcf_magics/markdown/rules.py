@@ -12,15 +12,23 @@ from .safe_html import shown_address
 
 MAX_NESTING = 60
 """Blocks inside blocks that the parser follows."""
-_MAX_OPEN_BRACKETS = 20
-_MAX_LOOKS = 100_000
-"""Characters that many open brackets may look at: enough for a hundred intervals `[0, 1)`."""
+
+_ENCODED = 3
+"""Characters of an address that a byte of the text becomes."""
+_MAX_REPEATED = 100_000
+"""Characters of addresses that were typed elsewhere; beyond them a link is its words."""
+_ADDRESSES = ("link_open", "image")
+_TASK = re.compile(r"\[([ xX])\] ")
+_NOTES = {
+    "[!NOTE]": ("Note", "var(--jp-info-color1,#4070e0)"),
+    "[!TIP]": ("Tip", "var(--jp-success-color1,#2e8555)"),
+    "[!IMPORTANT]": ("Important", "var(--jp-brand-color1,#a050c8)"),
+    "[!WARNING]": ("Warning", "var(--jp-warn-color1,#b07800)"),
+    "[!CAUTION]": ("Caution", "var(--jp-error-color1,#c0504d)"),
+}
+"""What a quotation begins with: the title of the note, and its colour."""
 
 _SAFE_LINK = re.compile(r"(?:https?://|mailto:)", re.I)
-#: Text in which no inline rule finds anything; most cells of a table are of this kind.
-_PLAIN = re.compile(r"[^\n\\`*_~\[\]!<>&^]*")
-_BRACKET = re.compile(r"\\.|[\[\]]", re.S)
-_CODE_SPAN = re.compile(r"(?<!`)(`+)(?!`)[^`]*\1(?!`)")
 _RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff]")
 
 
@@ -43,17 +51,6 @@ def flatten_what_is_too_deep(state: StateCore) -> None:
             kept += block
             block = []
     state.tokens = kept + block
-
-
-def parse_inline(state: StateCore) -> None:
-    for token in state.tokens:
-        if token.type != "inline":
-            continue
-        token.children = token.children or []
-        if _PLAIN.fullmatch(token.content) or _many_open_brackets(token.content):
-            token.children.append(Token("text", "", 0, content=token.content))
-        else:
-            state.md.inline.parse(token.content, state.md, state.env, token.children)
 
 
 def footnotes(state: StateCore) -> None:
@@ -108,34 +105,99 @@ def _paragraph(content: str, place: list[int] | None) -> Iterable[Token]:
     yield Token("paragraph_close", "p", -1, block=True)
 
 
-def _many_open_brackets(content: str) -> bool:
-    """Whether to leave a block unparsed: each open bracket costs a look at the rest of it."""
-    if content.count("[") <= _MAX_OPEN_BRACKETS:
-        return False
-    depth = deepest = 0
-    for bracket in _BRACKET.findall(_CODE_SPAN.sub("", content)):
-        if len(bracket) == 1:
-            depth = depth + 1 if bracket == "[" else max(depth - 1, 0)
-            deepest = max(deepest, depth)
-    return deepest > _MAX_OPEN_BRACKETS and deepest * len(content) > _MAX_LOOKS
+def links(state: StateCore) -> None:
+    """Show the links that are not allowed much as they were typed, the address as text.
 
-
-def unlinked(state: StateCore) -> None:
-    """Show the links that are not allowed much as they were typed, the address as text."""
+    One address may be used again and again by its reference: what that adds is bounded.
+    """
     for token in state.tokens:
-        opened: list[tuple[Token, bool]] = []
-        for child in token.children or ():
-            if child.type == "link_open":
-                safe = _SAFE_LINK.match(str(child.attrs.get("href", ""))) is not None
-                opened.append((child, safe))
-            elif child.type == "link_close" and opened:
-                opening, safe = opened.pop()
-                if not safe:
-                    before, after = "[", f"]({shown_address(opening.attrs.get('href', ''))})"
-                    if opening.markup == "autolink":
-                        before, after = "<", ">"
-                    for end, content in ((opening, before), (child, after)):
-                        end.type, end.tag, end.nesting, end.content = "text", "", 0, content
+        children = [child for child in token.children or () if child.type in _ADDRESSES]
+        if not children:
+            continue
+        written = sum(len(str(value)) for child in children for value in child.attrs.values())
+        surplus = max(written - _ENCODED * len(token.content.encode()), 0)
+        state.env["repeated"] = state.env.get("repeated", 0) + surplus
+        if state.env["repeated"] > _MAX_REPEATED and surplus:
+            for child in children:
+                child.attrs = {}
+        _unlink(token.children or ())
+
+
+def _unlink(children: Iterable[Token]) -> None:
+    opened: list[Token] = []
+    for child in children:
+        if child.type == "link_open":
+            opened.append(child)
+        elif child.type == "link_close" and opened:
+            opening = opened.pop()
+            address = str(opening.attrs.get("href", ""))
+            if not _SAFE_LINK.match(address):
+                before, after = "[", f"]({shown_address(address)})" if address else "]"
+                if opening.markup == "autolink":
+                    before, after = "<", ">"
+                for end, content in ((opening, before), (child, after)):
+                    end.type, end.tag, end.nesting, end.content = "text", "", 0, content
+
+
+def tasks(state: StateCore) -> None:
+    """A box in place of the `[ ]` or `[x]` that an item begins with, and no bullet beside it."""
+    lists: list[Token] = []
+    for index, token in enumerate(state.tokens):
+        if token.type in ("bullet_list_open", "ordered_list_open"):
+            lists.append(token)
+        elif token.type in ("bullet_list_close", "ordered_list_close"):
+            lists.pop()
+        elif token.type == "list_item_open":
+            _box(token, lists[-1], state.tokens[index + 1 : index + 3])
+
+
+def _box(item: Token, list_: Token, begin: Sequence[Token]) -> None:
+    if [token.type for token in begin] != ["paragraph_open", "inline"] or not begin[1].children:
+        return
+    text = begin[1].children[0]
+    task = _TASK.match(text.content)
+    if task is None or text.type != "text":
+        return
+    text.content = text.content[3:]
+    begin[1].content = begin[1].content[3:]
+    begin[1].children.insert(0, Token("alcf_box", "input", 0, meta={"checked": task[1] != " "}))
+    list_.attrs["class"] = "contains-task-list"
+    item.attrs["class"] = "task-list-item"
+    if list_.type == "bullet_list_open":
+        item.attrs["style"] = "list-style-type:none"
+
+
+def notes(state: StateCore) -> None:
+    """A quotation that begins with `[!NOTE]` or one of its sisters, as a note with a title."""
+    if not any(token.type == "blockquote_open" for token in state.tokens):
+        return
+    tokens: list[Token] = []
+    for token in state.tokens:
+        kinds = [before.type for before in tokens[-2:]]
+        if token.type == "inline" and kinds == ["blockquote_open", "paragraph_open"]:
+            tokens += _titled(tokens[-2], tokens[-1], token)
+        else:
+            tokens.append(token)
+    state.tokens = tokens
+
+
+def _titled(quotation: Token, paragraph: Token, inline: Token) -> list[Token]:
+    first, *rest = inline.children or [inline]
+    name = first.content.strip().upper() if first.type == "text" else ""
+    if name not in _NOTES or (rest and rest[0].type not in ("softbreak", "hardbreak")):
+        return [inline]
+    title, colour = _NOTES[name]
+    quotation.attrs["style"] = f"border-left:4px solid {colour};padding-left:1em"
+    strong = [Token("strong_open", "strong", 1), Token("text", "", 0, content=title)]
+    strong.append(Token("strong_close", "strong", -1))
+    titled = Token("inline", "", 0, content=title, children=strong, level=inline.level, block=True)
+    if not rest:
+        return [titled]
+    inline.children, inline.content = rest[1:], inline.content.partition("\n")[2]
+    ends = [Token("paragraph_close", "p", -1, block=True), Token("paragraph_open", "p", 1)]
+    for end in ends:
+        end.block, end.level, end.map = True, paragraph.level, paragraph.map
+    return [titled, *ends, inline]
 
 
 def directions(state: StateCore) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .highlighting import highlighted
+from .tex import MAX_MATHEMATICS, harmless
 
 if TYPE_CHECKING:
     from markdown_it.token import Token
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from .masking import Masked
 
 _SHOWN_ADDRESS = 200
+# `{python}`, `{.python #id}`, `{code-cell} python`, `python:file.py`, `python title="x"`
+_LANGUAGE = re.compile(r"\s*(?:\{code[\w-]*\}\s*|\{\s*\.?)?(?P<language>[^\s{}:,;=]+)?")
+_ESCAPED = re.compile(r"\\([!-/:-@\[-`{-~])")
 
 _PRE = "margin:0;padding:6px 8px;overflow-x:auto;background:none;border:0"
 _HEADER = (
@@ -30,23 +34,11 @@ _BOX = (
     "border-radius:3px;margin:0 0 1em"
 )
 
-# TeX that reaches out of a formula in a typesetter without its "safe" extension (JupyterLab's and
-# nbconvert's): links, requests, styles, attributes; and what makes new names, for those or for the
-# whole page. By name alone: what stands behind it may come out of a macro. A piece that holds any
-# is shown as text.
-_REACHES_OUT = re.compile(
-    r"\\(?:href|url|class|style|cssId|data|require|autoload|mmlToken|includegraphics|html[A-Za-z]*"
-    r"|csname|texttip|mathtip|toggle|enclose|unicode|bbox|[gex]?def|let|futurelet"
-    r"|(?:re)?newcommand|providecommand|(?:re)?newenvironment|DeclareMathOperator|DeclarePaired\w*"
-    r"|Newextarrow|definecolor|tooltip)(?![A-Za-z])"
-)
-
 
 def typeset(piece: str) -> str:
-    """A piece as HTML: for the typesetter, or as text if it reaches out of itself."""
-    if _REACHES_OUT.search(piece):
-        return escaped(piece)
-    return f"<span>{html.escape(piece)}</span>"
+    """A piece of TeX as HTML: for the typesetter, or as text if it is not harmless."""
+    tex = harmless(piece)
+    return escaped(piece) if tex is None else f"<span>{html.escape(tex)}</span>"
 
 
 def escaped(content: str) -> str:
@@ -115,6 +107,8 @@ def _table_cell(tokens: Sequence[Token], index: int, *_: Any) -> str:
     direction, style = "", "text-align:left"
     if "dir" in token.attrs:
         direction, style = f' dir="{token.attrs["dir"]}"', "text-align:start"
+    if "colspan" in token.attrs:
+        direction += f' colspan="{token.attrs["colspan"]}"'
     return f'<{token.tag}{direction} style="{token.attrs.get("style", style)}">'
 
 
@@ -126,28 +120,40 @@ def _link_open(tokens: Sequence[Token], index: int, *_: Any) -> str:
     return f'<a href="{address}"{named} target="_blank" rel="noopener noreferrer">'
 
 
-def _checkbox(tokens: Sequence[Token], index: int, *_: Any) -> str:
-    """Raw HTML is off: a token of it is the box that the task list plugin made."""
-    checked = " checked" if 'checked="checked"' in tokens[index].content else ""
+def _box(tokens: Sequence[Token], index: int, *_: Any) -> str:
+    checked = " checked" if tokens[index].meta["checked"] else ""
     return f'<input type="checkbox" disabled{checked}>'
 
 
 def _fence(tokens: Sequence[Token], index: int, options: Any, env: dict[str, Any]) -> str:
-    code, language = code_and_language(tokens[index], env["mathematics"])
+    token = tokens[index]
+    code, language = code_and_language(token, env["mathematics"])
+    if is_formula(token, code, language):
+        return f"<p>{typeset(f'$${code}$$')}</p>\n"
     return code_block(code, language, highlight=env["highlight"])
 
 
 def code_and_language(token: Token, masked: Masked) -> tuple[str, str]:
-    words = token.info.split(maxsplit=1)
-    language = masked.restored(words[0], str) if words else ""
-    return masked.restored(token.content, str), language
+    code, info = masked.restored(token.content, str), masked.restored(token.info, str)
+    found = _LANGUAGE.match(_ESCAPED.sub(r"\1", html.unescape(info)))
+    return code, (found["language"] or "") if found else ""
+
+
+def is_formula(token: Token, code: str, language: str) -> bool:
+    """Whether a block is a fence of mathematics that has come to its end."""
+    if language != "math" or token.map is None or not code.strip():
+        return False
+    lines = code.count("\n") + (code[-1] != "\n")
+    ended = token.map[1] - token.map[0] == lines + 2
+    return ended and "$" not in code and len(code) <= MAX_MATHEMATICS
 
 
 RULES: dict[str, Callable[..., str]] = {
     "text": _shown,
     "image": _image,
     "link_open": _link_open,
-    "html_inline": _checkbox,
+    "alcf_box": _box,
+    "html_inline": _shown,
     "html_block": _shown,
     "fence": _fence,
     "code_block": _fence,

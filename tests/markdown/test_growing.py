@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from alcf_magics.markdown.growing import Growing, Piece
-from alcf_magics.markdown.mathematics import MAX_MATHEMATICS
 from alcf_magics.markdown.parsing import Parsed, normalise, parse, to_html
+from alcf_magics.markdown.tex import MAX_MATHEMATICS
 
 FOOTNOTE = re.compile(r"(?<=fn)(ref)?-[0-9a-f]{10}-")
 COLOURED = re.compile(r'<span class="alcf-\w">([^<]*)</span>')

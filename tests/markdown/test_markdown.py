@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from alcf_magics.markdown.highlighting import LANGUAGES, MAX_HIGHLIGHTED, highlighted, style_sheet
 from alcf_magics.markdown.masking import mask
-from alcf_magics.markdown.mathematics import MAX_MATHEMATICS
 from alcf_magics.markdown.parsing import to_html
+from alcf_magics.markdown.tex import MAX_MATHEMATICS
 
 # What may occur at all: tags, and their attributes with the form of the values.
 CODE_STYLE = r"(?:[a-z-]+:(?:[#\w .,()%-]|rgba?\([\d., ]+\))+;?)+"
@@ -32,7 +32,14 @@ ATTRIBUTES = {
     "code": {"style": "background:none"},
     "div": {"class": "alcf-code", "style": CODE_STYLE},
     "input": {"type": "checkbox", "disabled": "", "checked": ""},
-    "li": {"class": "task-list-item|footnote-item", "id": FOOTNOTE},
+    "li": {
+        "class": "task-list-item|footnote-item",
+        "id": FOOTNOTE,
+        "style": "list-style-type:none",
+    },
+    "blockquote": {"style": r"border-left:4px solid var\(--jp-[\w-]+,#\w{6}\);padding-left:1em"},
+    "sub": {},
+    "kbd": {},
     "ol": {"class": "footnotes-list|contains-task-list", "start": r"\d+"},
     "pre": {"style": CODE_STYLE},
     "section": {"class": "footnotes"},
@@ -41,7 +48,7 @@ ATTRIBUTES = {
     "sup": {"class": "footnote-ref"},
     "hr": {"class": "footnotes-sep"},
     "ul": {"class": "contains-task-list"},
-    "td": {"style": "text-align:(?:left|right|center|start)"},
+    "td": {"style": "text-align:(?:left|right|center|start)", "colspan": r"\d+"},
     "th": {"style": "text-align:(?:left|right|center|start)"},
     **{
         tag: {}
@@ -53,7 +60,6 @@ ATTRIBUTES = {
             "h4",
             "h5",
             "h6",
-            "blockquote",
             "em",
             "strong",
             "s",

@@ -1,0 +1,150 @@
+"""What a piece of TeX may do in a page that it shares with others. Pure.
+
+Jupyter's typesetter (MathJax 3 without its "safe" extension) reads whole pages and keeps state
+between formulas, so a piece is text if it reaches out of itself or would take the typesetter too
+long, and loses what it would leave behind.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+MAX_MATHEMATICS = 10_000
+"""Characters between delimiters; what is longer is text, so that one stray `\\[` ends somewhere."""
+MAX_DEPTH = 50
+"""Groups in groups: a hundred roots in one another kill a browser's tab."""
+_MAX_EXPANSIONS = 3
+"""Commands in one another that are typeset several times each."""
+
+# Links, requests, styles, attributes; and what makes new names, for those or for the whole page. By
+# name alone: what stands behind it may come out of a macro. A piece that holds any is text.
+_REACHES_OUT = re.compile(
+    r"\\(?:href|url|class|style|cssId|data|require|autoload|mmlToken|includegraphics|html[A-Za-z]*"
+    r"|csname|texttip|mathtip|toggle|enclose|unicode|bbox|[gex]?def|let|futurelet"
+    r"|(?:re)?newcommand|providecommand|(?:re)?newenvironment|DeclareMathOperator|DeclarePaired\w*"
+    r"|Newextarrow|definecolor|tooltip|(?:re)?newtagform)(?![A-Za-z])"
+)
+
+# What stays in the page after its formula, and an argument in braces or of one sign. MathJax
+# forgets no label between draws, and a second one of the same name is an error.
+_PLAIN = r"[^{}\\]|\\."
+_ARGUMENT = (
+    r"(?![A-Za-z])(?:\s|%[^\n]*\n)*"
+    rf"(?:\{{(?P<inside>(?:{_PLAIN}|\{{(?:{_PLAIN})*\}})*)\}}|(?P<sign>[^\s{{}}\\%$]))"
+)
+_BACKSLASH = r"(?<!\\)(?P<rows>(?:\\\\)*)\\"
+_LEAVES_STATE = re.compile(rf"{_BACKSLASH}(?:label|mathtoolsset|usetagform){_ARGUMENT}", re.S)
+_REFERENCE = re.compile(
+    rf"{_BACKSLASH}(?P<name>eqref|refeq|ref|[cC]ref|autoref|pageref){_ARGUMENT}", re.S
+)
+_STILL_LEAVES_STATE = re.compile(r"\\(?:label|mathtoolsset|usetagform|eqref|refeq|ref)(?![A-Za-z])")
+_SPECIAL = re.compile(r"[^\w\s.:;,()\[\]/|+*=!?'\"@-]|_")
+
+_TOKEN = re.compile(
+    r"""%[^\n]*                                       # a comment
+    | \\begin\s*\{(?P<begin>[^{}]*)\} | \\end\s*\{(?P<end>[^{}]*)\}
+    | \\(?P<name>[A-Za-z]+) | (?P<row>\\\\|&) | \\.
+    | (?:[-=]>>?|<-)(?P<over>\[)                      # what stands over an arrow of chemistry
+    | (?P<sign>[{}\[\]]) | (?P<mark>[_^\s*]+)""",
+    re.X | re.S,
+)
+#: Each of these nests all that follows in its group or cell.
+_DECLARATION = re.compile(
+    r"(?:(?:display|text|script|scriptscript)style|[tT]iny|scriptsize|small|normalsize|[lL]arge"
+    r"|LARGE|[hH]uge|color|[bB]raket|[sS]et)\Z"
+)
+#: MathJax typesets what these stand before more than once: in one another they multiply.
+_EXPANDS = re.compile(
+    r"(?:pmb|centerOver|centernot|(?:over|under)bracket|adjustlimits|Aboxed|ce"
+    r"|x[A-Za-z]*(?:arrow|harpoons?(?:up|down)?|mapsto|tofrom|equal))\Z"
+)
+
+
+def harmless(piece: str) -> str | None:
+    """The piece without what it would leave behind, or None if it is to be shown as text."""
+    if _REACHES_OUT.search(piece) or not _is_bounded(piece):
+        return None
+    if _STILL_LEAVES_STATE.search(piece) or _REFERENCE.search(piece):
+        piece = _REFERENCE.sub(_reference, _LEAVES_STATE.sub(r"\g<rows> ", piece))
+        if _STILL_LEAVES_STATE.search(piece):
+            return None
+    return piece
+
+
+def _reference(found: re.Match[str]) -> str:
+    """The label itself: what it would be called in a page without numbers."""
+    label = _SPECIAL.sub(_spelled, found["inside"] or found["sign"] or "")
+    shown = f"({label})" if found["name"] in ("eqref", "refeq") else label
+    return rf"{found['rows']}\text{{{shown}}}"
+
+
+def _spelled(special: re.Match[str]) -> str:
+    return r"\_" if special.group() == "_" else ""
+
+
+@dataclass(slots=True)
+class _Group:
+    """A group that is open: what opened it, the command whose argument it is, and how many
+    declarations in it nest what follows."""
+
+    opening: str
+    command: str = ""
+    declared: int = 0
+
+
+def _is_bounded(piece: str) -> bool:
+    """Whether the typesetter ends soon: what is nested, and what expands, is not too deep.
+
+    What closes nothing is passed over, so that the depth is never taken for less than it is.
+    """
+    groups = [_Group("")]
+    command, end = "", 0  # whose arguments may follow, and where the last token ended
+    braces_close = "\\verb" not in piece
+    for token in _TOKEN.finditer(piece):
+        if token.start() != end:
+            command = ""
+        end = token.end()
+        top = groups[-1]
+        if opening := _opening(token, command):
+            groups.append(_Group(opening, "ce" if token["over"] else command))
+            command = ""
+        elif _closing(token) == top.opening and braces_close:
+            command = groups.pop().command
+        elif token["row"] and top.opening.startswith("\\"):
+            top.declared = 0
+        elif token["name"]:
+            command = token["name"]
+            top.declared += _DECLARATION.match(command) is not None
+        else:
+            continue
+        if not _fits(groups):
+            return False
+    return True
+
+
+def _opening(token: re.Match[str], command: str) -> str:
+    """What closes the group that a token opens, or nothing. A `[` opens one behind a command."""
+    if token["begin"] is not None:
+        return rf"\end{token['begin']}"
+    if token["name"] == "left":
+        return "right"
+    if token["sign"] == "{":
+        return "}"
+    return "]" if token["over"] or (token["sign"] == "[" and command) else ""
+
+
+def _closing(token: re.Match[str]) -> str | None:
+    if token["end"] is not None:
+        return rf"\end{token['end']}"
+    return "right" if token["name"] == "right" else token["sign"]
+
+
+def _fits(groups: Sequence[_Group]) -> bool:
+    commands = [group.command for group in groups]
+    return (
+        len(groups) + sum(group.declared for group in groups) <= MAX_DEPTH + 1
+        and sum(_EXPANDS.match(command) is not None for command in commands) <= _MAX_EXPANSIONS
+        and commands.count("pmb") <= 1
+    )
