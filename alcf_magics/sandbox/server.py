@@ -246,6 +246,7 @@ class Sandbox(Settings):
                 if connection.transport is not None:
                     connection.transport.abort()
         await asyncio.gather(*answering, *serving, return_exceptions=True)
+        await asyncio.sleep(0)  # a connection that was aborted closes at the next turn of the loop
         if self._upstream is not None:
             await self._upstream.close()
 

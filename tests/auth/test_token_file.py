@@ -631,16 +631,14 @@ def test_a_file_system_without_permissions_gets_no_tokens(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where even a new file is open to others, no byte of a token is written."""
-    import alcf_magics.auth.token_file as module
-
-    real = module.tempfile.mkstemp
+    real = tempfile.mkstemp
 
     def opened(*arguments: object, **options: object) -> tuple[int, str]:
         handle, name = real(*arguments, **options)  # type: ignore[call-overload]
         os.fchmod(handle, 0o777)
         return handle, name
 
-    monkeypatch.setattr(module.tempfile, "mkstemp", opened)
+    monkeypatch.setattr(tempfile, "mkstemp", opened)
     saved = TokenFile().save((grant(),))
     assert not saved.written
     assert "others could read it" in saved.reason

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
+import alcf_magics
+from alcf_magics import Session
+from alcf_magics._session import close
 from alcf_magics.errors import LoginFailed
-from alcf_magics.notebook.login import TRIES, enter_sandbox, log_out, prompt
+from alcf_magics.notebook.login import TRIES, Logins, prompt
+from alcf_magics.notebook.options import login_parser
 from alcf_magics.sandbox import Identity, Sandbox
-from support.logins import account_at, finish, logged_in
+from alcf_magics.told import SILENT
+from support.logins import account_at, finish
 
 BOB = Identity("b0b00000-2f5b-4a55-9c3c-9d8e4f1c7a10", "bob@anl.gov", "Bob")
 
@@ -64,26 +69,36 @@ def test_another_persons_login_is_asked_about(sandbox: Sandbox, word: str, taken
         assert "as alice@anl.gov" in str(account.state())
 
 
-def test_a_sandbox_is_entered_and_left(sandbox: Sandbox) -> None:
+@pytest.fixture
+def session(sandbox: Sandbox) -> Iterator[Session]:
+    """This process's session, logged in at the sandbox."""
+    session = alcf_magics.session()
+    session.choose(gateway_url=sandbox.gateway_url, globus_auth_url=sandbox.globus_auth_url)
+    finish(session.account, sandbox)
+    yield session
+    close()
+
+
+def test_a_sandbox_is_entered_and_left(session: Session, sandbox: Sandbox) -> None:
     """Its login is the one in force until logging out, and the old one is there again."""
-    session = logged_in(sandbox)
-    line = enter_sandbox(session)
+    logins = Logins(object())
+    line = logins.log_in("", login_parser().words("--sandbox")[0], SILENT)
     inside = session.settings.globus_auth_url
     assert "This is a sandbox, in this kernel only" in line
     assert "ot stored" not in line
     assert inside != sandbox.globus_auth_url
-    assert log_out(session) == "Logged out of the sandbox, and stopped it."
-    assert session.sandbox is None
+    said = logins.log_out(everywhere=False, told=SILENT)
+    assert said == "Logged out of the sandbox, and stopped it."
     assert session.settings.globus_auth_url == sandbox.globus_auth_url
     assert session.account.state() is not None
-    session.close()
 
 
-def test_logging_out_everywhere_stops_the_sandbox_too(sandbox: Sandbox) -> None:
+def test_logging_out_everywhere_stops_the_sandbox_too(session: Session) -> None:
     """Nothing of either login is left."""
-    session = logged_in(sandbox)
-    enter_sandbox(session)
-    assert log_out(session, everywhere=True) == "Logged out: the login is revoked and removed."
-    assert session.sandbox is None
+    logins = Logins(object())
+    logins.log_in("", login_parser().words("--sandbox")[0], SILENT)
+    inside = session.settings.globus_auth_url
+    said = logins.log_out(everywhere=True, told=SILENT)
+    assert said == "Logged out: the login is revoked and removed."
+    assert session.settings.globus_auth_url != inside
     assert session.account.state() is None
-    session.close()

@@ -423,7 +423,7 @@ def test_the_history_shows_as_a_table(shell: Shell) -> None:
 
 def test_unloading_leaves_nothing_behind(shell: Shell) -> None:
     """No magic, setting, transformer or formatter of ours stays; a second time does nothing."""
-    shell.run(f"%alcf {MODEL} hello")
+    shell.run(f"answer = %alcf {MODEL} hello")
     shell.run("%unload_ext alcf_magics")
     assert shell.run("%alcf hello").said.startswith("UsageError: Line magic function `%alcf`")
     ip = shell.ip
