@@ -121,7 +121,7 @@ def _of_value(value: object) -> Reason:
     return Reason(
         _with_fields(told.text, value.get("info")),
         code=line(value.get("code")),
-        status=_status(value.get("code")) or told.status,
+        status=_status(value.get("code")) or _status(value.get("status")) or told.status,
         error_id=line(value.get("error_id"), 80),
         retry_after=_seconds(value.get("retry_after")),
         by_proxy=isinstance(value.get("error"), str),

@@ -168,7 +168,8 @@ def _states(jobs: Mapping[str, Any] | None) -> dict[str, tuple[Status, str]] | N
         for job in _list(jobs, name):
             word = str(job.get("Model Status") or "").casefold()
             state = (_BY_WORD.get(word, default), words(job.get("Estimated Start Time"))[:80])
-            for model in str(job.get("Models") or "").split(","):
+            named = job.get("Models")
+            for model in named.split(",") if isinstance(named, str) else ():
                 key = model.strip().casefold()
                 if key:
                     states[key] = min(state, states.get(key, state))

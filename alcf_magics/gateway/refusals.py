@@ -65,6 +65,7 @@ _NOT_FOUND = ("cluster_not_found", "endpoint_not_found")
 _MAINTENANCE = "cluster_under_maintenance"
 _NO_JOBS = "failed_to_get_cluster_jobs"
 _TOKENS_A_MINUTE = "too_many_requests"
+_LIMITS = (_TOKENS_A_MINUTE, "rate_limit_exceeded")
 
 
 @dataclass(frozen=True)
@@ -173,7 +174,7 @@ REQUEST = (
 
 #: A limit, of the gateway's or of a model server's.
 LIMIT = (
-    Rule(lambda r: r.own == 429 or r.status == 429, RateLimited,
+    Rule(lambda r: 429 in (r.own, r.status) or r.reason.code in _LIMITS, RateLimited,
          "Too much at once{so}.", RUN_AGAIN_IN,
          lambda r: {"retry_after": r.reason.retry_after}),
 )  # fmt: skip
@@ -215,7 +216,7 @@ ANSWER = (
          "{asked} is not ready{so}", LOADING),
     Rule(lambda r: r.status == 404 and (r.reason.code in _NOT_FOUND or r.reason.status == 404),
          ModelNotFound, "The gateway does not know {place}{so}", SEE_MODELS),
-    *_where(lambda r: r.is_clients and r.reason.is_json and r.status != 404, REQUEST),
+    *_where(lambda r: r.is_clients and r.reason.is_json and r.status not in (404, 405), REQUEST),
     Rule(lambda r: r.status in (404, 405) or not (r.reason.is_json or r.status in range(500, 600)),
          GatewayError, "The gateway failed with status {status}{so}.{number}", CHECK_GATEWAY),
     Rule(lambda r: True, GatewayError,

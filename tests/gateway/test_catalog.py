@@ -1,16 +1,14 @@
-"""The catalog: states, capabilities, and the model that a typed name means."""
+"""The catalog: how it shows itself, its parts, and the model that a typed name means."""
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
 
 import pytest
 
-from alcf_magics.errors import GatewayError, ModelNotFound, ModelNotReady
+from alcf_magics.errors import ModelNotFound, ModelNotReady
 from alcf_magics.gateway.catalog import Catalog
-from alcf_magics.gateway.families import capabilities_of
-from alcf_magics.gateway.listings import build_catalog, join_base
-from alcf_magics.gateway.models import Status
+from alcf_magics.gateway.listings import build_catalog
 
 GATEWAY = "https://gateway.example/resource_server"
 
@@ -112,21 +110,6 @@ def test_live_models_come_first_in_the_gateways_order() -> None:
     assert TWO[0] == TWO.resolve()
 
 
-@pytest.mark.parametrize("jobs", [None, {"running": [], "queued": [], "stopped": []}, {}])
-def test_unreadable_or_empty_jobs_mean_unknown(jobs: dict[str, Any] | None) -> None:
-    """What could not be read is not said to be offline, and hides nothing of other clusters."""
-    listed = {c: {"frameworks": {"fw": {"models": ["m"]}}} for c in ("red", "blue")}
-    other = {"running": [{"Models": "m"}]}
-    known = build_catalog(GATEWAY, {"clusters": listed}, {}, {"red": jobs, "blue": other}, {})
-    assert [m.status for m in known.models] == [Status.UNKNOWN, Status.LIVE]
-
-
-def test_a_list_that_is_none_is_an_error_of_the_gateway() -> None:
-    """A body without clusters is told, not taken for an empty catalog."""
-    with pytest.raises(GatewayError):
-        build_catalog(GATEWAY, {"error": "x"}, {}, {}, {})
-
-
 def test_select_narrows_by_pattern_cluster_and_state() -> None:
     """A pattern is part of a name, or a shell pattern."""
     assert {m.name for m in TWO.select("LLAMA")} == {
@@ -153,76 +136,6 @@ def test_to_pandas_gives_the_same_rows() -> None:
     assert list(frame.columns) == ["model", "cluster", "status", "capabilities", "context window"]
 
 
-@pytest.mark.parametrize(
-    ("name", "words", "levels"),
-    [
-        ("openai/gpt-oss-120b", ("chat", "tools", "reasoning"), ("low", "medium", "high")),
-        ("meta-llama/Meta-Llama-3.1-8B-Instruct", ("chat", "tools"), ()),
-        ("meta-llama/Meta-Llama-3-8B-Instruct", ("chat",), ()),
-        ("Llama-4-Maverick-17B-128E-Instruct", ("chat", "tools", "vision"), ()),
-        ("google/gemma-4-31B-it", ("chat", "tools", "vision", "reasoning"), ()),
-        ("mistralai/Mistral-Large-Instruct-2407", ("chat", "tools"), ()),
-        ("nvidia/Llama-3.1-Nemotron-70B-Instruct-HF", ("chat", "tools"), ()),
-        ("argonne/AuroraGPT-7B", ("chat",), ()),
-        ("Salesforce/SFR-Embedding-Mistral", ("embeddings",), ()),
-        ("nobody/knows-it", ("chat",), ()),
-    ],
-)
-def test_families_tell_capabilities(
-    name: str, words: tuple[str, ...], levels: tuple[str, ...]
-) -> None:
-    """Each family of models.yaml is found by its names."""
-    capabilities = capabilities_of(name)
-    assert capabilities.words == words
-    assert capabilities.reasoning_levels == levels
-
-
-@pytest.mark.parametrize(
-    ("gateway", "base", "joined"),
-    [
-        (GATEWAY, "/resource_server/red", "https://gateway.example/resource_server/red"),
-        (GATEWAY, "/elsewhere/red/", "https://gateway.example/elsewhere/red"),
-        (GATEWAY, "red", "https://gateway.example/resource_server/red"),
-        # Reached through a prefix that the gateway does not know of.
-        (
-            "https://hub/p/resource_server",
-            "/resource_server/red",
-            "https://hub/p/resource_server/red",
-        ),
-        # Another host's address never gets a bearer: only its path counts.
-        (GATEWAY, "https://evil.example/resource_server/red", GATEWAY + "/red"),
-    ],
-)
-def test_a_clusters_address_stays_on_the_gateways_host(
-    gateway: str, base: str, joined: str
-) -> None:
-    """The listed base is used as it is, on the host and behind the prefix of the gateway."""
-    assert join_base(gateway, base) == joined
-
-
-@pytest.mark.parametrize(
-    "entry",
-    [
-        None,
-        3,
-        [],
-        {},
-        {"frameworks": []},
-        {"frameworks": {"fw": None}},
-        {"frameworks": {"fw": {"models": "abc"}}},
-        {"frameworks": {"fw": {"models": [None, 3], "endpoints": 4}}},
-        {"frameworks": {}, "base_url": "http://["},
-    ],
-)
-def test_one_clusters_nonsense_hides_nothing_of_the_others(entry: object) -> None:
-    """An entry that cannot be understood gives no model, and the other clusters stay."""
-    good = {"frameworks": {"fw": {"models": ["m"]}}}
-    jobs: Any = {"red": {"running": [{"Models": "m"}, None, 3]}, "blue": {"running": 7}}
-    known = build_catalog(GATEWAY, {"clusters": {"red": good, "blue": entry}}, {}, jobs, {})
-    assert [m.place for m in known] == ["red:m"]
-    assert known.models[0].live
-
-
 def test_two_clusters_for_one_prompt_are_one_too_many() -> None:
     """`-m blue:…` with --cluster red is refused; a configured `blue:…` gives way to --cluster."""
     with pytest.raises(ModelNotFound, match="red was asked for"):
@@ -238,3 +151,37 @@ def test_exact_spelling_goes_before_another_case() -> None:
     two = catalog(live=("red:GPT-X", "blue:gpt-x"), red=("GPT-X",), blue=("gpt-x",))
     assert two.resolve("gpt-x").cluster == "blue"
     assert two.resolve("GPT-X").cluster == "red"
+
+
+HOSTILE = catalog(("red:<b>a</b>",), red=("<b>a</b>", "c"), blue=("d",))
+
+
+def as_shown(value: object) -> dict[str, str]:
+    """What IPython makes of a value, without our extension."""
+    from IPython.core.formatters import DisplayFormatter
+
+    shown: dict[str, str] = DisplayFormatter().format(value)[0]  # type: ignore[no-untyped-call]
+    return shown
+
+
+def test_a_notebook_shows_a_table_and_a_terminal_text_without_the_extension() -> None:
+    """The catalog shows itself: names escaped, the notes and an empty table said in both."""
+    noted = replace(HOSTILE, notes=("red: states not <known>",))
+    shown = as_shown(noted)
+    assert shown["text/plain"] == repr(noted)
+    page = shown["text/html"]
+    assert page.startswith("<table>")
+    assert page.count("<tr>") == 1 + len(noted)
+    assert "&lt;b&gt;a&lt;/b&gt;" in page
+    assert "<b>" not in page
+    assert "red: states not &lt;known&gt;" in page
+    empty = as_shown(HOSTILE.select("zzz"))
+    assert "no model matches; all of them: %alcf_models" in empty["text/html"]
+    assert "(no model matches; all of them: %alcf_models)" in empty["text/plain"]
+
+
+def test_each_state_has_a_dot_that_is_not_read_aloud() -> None:
+    """Colour says nothing that the word beside it does not say."""
+    page = as_shown(HOSTILE)["text/html"]
+    assert page.count('<span aria-hidden="true"') == len(HOSTILE)
+    assert page.index("live") < page.index("offline")
