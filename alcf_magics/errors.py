@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 LOG_IN = "Log in: %alcf_login"
 LOG_IN_ANEW = "Again: %alcf_login"
 LOG_IN_AGAIN = "Log in again: %alcf_login"
+RUN_AGAIN_OR_LOG_IN = "Run the cell again; if it stays so: %alcf_login"
 LOG_IN_AS_ARGONNE = (
     "Log in with that account (if Globus does not ask which, sign out of Globus first): %alcf_login"
 )

@@ -12,9 +12,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..errors import AlcfError, LoginExpired, LoginFailed, NotLoggedIn
+from ..errors import LOG_IN, AlcfError, LoginExpired, LoginFailed, NotLoggedIn
 from ..settings import Settings
 from ..showing.tables import html_table
+from ..showing.times import moment
 from ..text import line
 from ..told import SILENT, Told
 from .authorization import PendingLogin, begin_login, read_code
@@ -207,7 +208,7 @@ class Account:
         """Take over the login that waits for a word, in place of the stored one."""
         waiting, self._unconfirmed = self._unconfirmed, None
         if waiting is None:
-            raise LoginFailed("There is no login to take over.", "Log in: %alcf_login")
+            raise LoginFailed("There is no login to take over.", LOG_IN)
         return self._done(waiting.pending, waiting.grants, told)
 
     def _exchanged(self, pending: PendingLogin, code: Secret) -> tuple[Grant, ...]:
@@ -350,9 +351,9 @@ def _unless_stored(reason: str) -> str:
 
 def _validity(grant: Grant) -> tuple[tuple[str, str], ...]:
     since = grant.issued_at_seconds
-    last = _moment(since + REFRESH_DAYS * 86400) if since else "six months after its use"
+    last = moment(since + REFRESH_DAYS * 86400) if since else "six months after its use"
     return (
-        ("token until", f"{_moment(grant.expires_at_seconds)}, then renewed"),
+        ("token until", f"{moment(grant.expires_at_seconds)}, then renewed"),
         ("renewable until", last if grant.refresh_token else "not renewable"),
     )
 
@@ -361,11 +362,7 @@ def _who(grant: Grant) -> str:
     return grant.username or line(grant.identity_id) or "somebody"
 
 
-def _moment(seconds: float) -> str:
-    return time.strftime("%a %d %b %Y %H:%M", time.localtime(seconds))
-
-
 def _who_and_until(grant: Grant) -> str:
-    until = time.strftime("%a %d %b %H:%M", time.localtime(grant.expires_at_seconds))
+    until = moment(grant.expires_at_seconds)
     renewed = ", renewed by itself" if grant.refresh_token else ""
     return f"as {_who(grant)} (token until {until}{renewed})."

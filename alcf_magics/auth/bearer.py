@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import os
-import time
 from dataclasses import dataclass
 
-from ..errors import NotLoggedIn
+from ..errors import LOG_IN, NotLoggedIn
 from ..gateway.refusals import OWN_LOGIN
 from ..settings import TOKEN_VARIABLE
+from ..showing.times import moment
 from . import other_tools
 from .grants import Grant
 from .hidden import Hidden, Secret, token_in
-
-LOG_IN = "Log in: %alcf_login"
 
 
 @dataclass(frozen=True)
@@ -43,6 +41,6 @@ def from_environment() -> Bearer | None:
 def from_other_tools(now: float) -> Bearer | None:
     """The token of the first tool of ALCF's whose own login is still good."""
     for tool, grant in other_tools.valid_grants(now).items():
-        until = time.strftime("%a %d %b %H:%M", time.localtime(grant.expires_at_seconds))
+        until = moment(grant.expires_at_seconds)
         return Bearer(grant.access_token, f"the token of {tool}, good until {until}")
     return None

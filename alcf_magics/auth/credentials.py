@@ -16,10 +16,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from ..errors import AlcfError, NotLoggedIn
+from ..errors import LOG_IN, AlcfError, NotLoggedIn
 from ..settings import GATEWAY_RESOURCE_SERVER, Settings, is_loopback
 from ..told import SILENT, Told
-from .bearer import LOG_IN, Bearer, from_environment, from_other_tools, own
+from .bearer import Bearer, from_environment, from_other_tools, own
 from .globus import INVALID_GRANT, GlobusAuth, not_there
 from .grants import Grant
 from .hidden import Secret

@@ -15,7 +15,14 @@ from urllib.parse import quote_plus, urlsplit
 
 import httpx
 
-from ..errors import AlcfError, GatewayUnreachable, LoginExpired, LoginFailed
+from ..errors import (
+    LOG_IN_AGAIN,
+    RUN_AGAIN_OR_LOG_IN,
+    AlcfError,
+    GatewayUnreachable,
+    LoginExpired,
+    LoginFailed,
+)
 from ..settings import CLIENT_ID, is_loopback
 from ..text import line
 from .authorization import PendingLogin
@@ -85,7 +92,7 @@ class GlobusAuth:
         The error's `detail` is then OAuth's word for it, INVALID_GRANT for a spent token.
         """
         if grant.refresh_token is None:
-            raise LoginExpired("The login has run out.", "Log in again: %alcf_login")
+            raise LoginExpired("The login has run out.", LOG_IN_AGAIN)
         status, answer, reason = self._post(
             "token",
             {
@@ -96,7 +103,7 @@ class GlobusAuth:
         )
         if status == 200:
             if answer is None:
-                raise _no_json("Run the cell again; if it stays so: %alcf_login")
+                raise _no_json(RUN_AGAIN_OR_LOG_IN)
             return grant.refreshed(answer, self._clock())
         # Globus answers invalid_grant with 400 or 401: the body decides.
         error = answer.get("error") if answer is not None else None
@@ -106,13 +113,13 @@ class GlobusAuth:
                 "use, or because it was revoked)."
                 if error == INVALID_GRANT
                 else f"Globus refuses to refresh the login ({reason}).",
-                "Log in again: %alcf_login",
+                LOG_IN_AGAIN,
                 status=status,
                 detail=INVALID_GRANT if error == INVALID_GRANT else reason,
             )
         raise GatewayUnreachable(
             f"Globus could not refresh the login ({reason}).",
-            "Run the cell again; if it stays so: %alcf_login",
+            RUN_AGAIN_OR_LOG_IN,
             status=status,
         )
 

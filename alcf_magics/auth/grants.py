@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ..errors import LoginFailed
+from ..errors import LOG_IN_AGAIN, LoginFailed
 from ..settings import GATEWAY_RESOURCE_SERVER, PRODUCTION_GLOBUS_AUTH
 from ..text import line
 from .hidden import Hidden, HiddenBytes, Secret, parsed, token_in
@@ -66,7 +66,7 @@ class Grant:
         if not match:
             raise LoginFailed(
                 "Globus refreshed the login without a grant for the inference gateway.",
-                "Log in again: %alcf_login",
+                LOG_IN_AGAIN,
             )
         return replace(
             match[0],

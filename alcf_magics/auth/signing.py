@@ -13,6 +13,7 @@ from ..settings import is_loopback
 from ..told import SILENT, Told
 from .bearer import Bearer
 from .credentials import Credentials
+from .refused_body import begun, give_up, inflated
 
 
 class GatewayAuth(httpx.Auth):
@@ -40,8 +41,10 @@ class GatewayAuth(httpx.Auth):
         bearer = self._credentials.current(told)
         response = yield self._signed(request, bearer)
         if response.status_code == 401:
-            renewed = self._renewed(response, response.read(), bearer, told)
+            body = begun(response)
+            renewed = self._renewed(response, body.look(), bearer, told)
             if renewed is not None:
+                give_up(response, body)
                 yield self._signed(request, renewed)
 
     async def async_auth_flow(
@@ -57,11 +60,13 @@ class GatewayAuth(httpx.Auth):
             )
         response = yield self._signed(request, bearer)
         if response.status_code == 401:
-            body = await response.aread()
+            body = begun(response)
+            looked_at = await body.alook()
             renewed = await anyio.to_thread.run_sync(
-                self._renewed, response, body, bearer, told, abandon_on_cancel=True
+                self._renewed, response, looked_at, bearer, told, abandon_on_cancel=True
             )
             if renewed is not None:
+                give_up(response, body)
                 yield self._signed(request, renewed)
 
     def _told_of(self, request: httpx.Request) -> Told:
@@ -72,7 +77,7 @@ class GatewayAuth(httpx.Auth):
         self, response: httpx.Response, body: bytes, bearer: Bearer, told: Told
     ) -> Bearer | None:
         newer = self._credentials.newer(bearer, told)
-        if newer is not None or not is_stale_token(response.status_code, body):
+        if newer is not None or not is_stale_token(response.status_code, inflated(body, response)):
             return newer
         return self._credentials.renew(bearer, told)
 

@@ -236,8 +236,6 @@ async def _reads(response: httpx.Response, reader: StreamReader) -> AsyncGenerat
 
 async def _body(response: httpx.Response, limit: int) -> bytes:
     """A body as it was sent, up to a little more than `limit` bytes of it."""
-    if response.is_stream_consumed:
-        return response.content  # the signing has read why it was refused
     pieces, size = [], 0
     async for piece in response.aiter_raw():
         pieces.append(piece)
