@@ -71,8 +71,9 @@ class Logins:
         from .panel import LoginPanel
 
         self._close_panel("Another login was begun below.")
-        self._panel = LoginPanel(account, self._close_panel, fresh=fresh)
-        self._panel.show()
+        panel = LoginPanel(account, self._close_panel, fresh=fresh)
+        panel.show()
+        self._panel = panel  # one that could not be shown is none
         return ""
 
     def log_out(self, *, everywhere: bool, told: Told) -> str:

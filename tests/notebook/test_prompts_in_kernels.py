@@ -211,7 +211,7 @@ def test_an_interrupt_while_drawing_loses_nothing(own: Kernel, sandbox: Sandbox)
     own.run(
         "import alcf_magics.notebook.live as r\n"
         "def draw(self, answer):\n"
-        "    if len(answer.text) > 20: raise KeyboardInterrupt\n"
+        "    if answer.content.length > 20: raise KeyboardInterrupt\n"
         "r.Live.draw = draw"
     )
     cell = own.run("%%alcf --out part\nhello")
