@@ -50,10 +50,11 @@ _TOKEN = re.compile(
     | (?P<sign>[{}\[\]]) | (?P<mark>[_^\s*]+)""",
     re.X | re.S,
 )
-#: Each of these nests all that follows in its group or cell.
+#: Each of these nests all that follows, or all before it, in its group or cell.
 _DECLARATION = re.compile(
-    r"(?:(?:display|text|script|scriptscript)style|[tT]iny|scriptsize|small|normalsize|[lL]arge"
-    r"|LARGE|[hH]uge|color|[bB]raket|[sS]et)\Z"
+    r"\\(?:(?:display|text|script|scriptscript)style|[tT]iny|scriptsize|small|normalsize|[lL]arge"
+    r"|LARGE|[hH]uge|color|(?:over|atop|above)(?:withdelims)?|choose|brace|brack"
+    r"|(?:[bB]raket|[sS]et)(?!\s*\{))(?![A-Za-z])"
 )
 #: MathJax typesets what these stand before more than once: in one another they multiply.
 _EXPANDS = re.compile(
@@ -106,33 +107,34 @@ def _is_bounded(piece: str) -> bool:
         if token.start() != end:
             command = ""
         end = token.end()
-        top = groups[-1]
-        if opening := _opening(token, command):
+        closing = _closing(token) if braces_close else None
+        while closing == "}" and groups[-1].opening == "]":
+            groups.pop()  # `\ce{A ->[B}`
+        if opening := _opening(token, command, groups):
             groups.append(_Group(opening, "ce" if token["over"] else command))
             command = ""
-        elif _closing(token) == top.opening and braces_close:
+        elif closing == groups[-1].opening:
             command = groups.pop().command
-        elif token["row"] and top.opening.startswith("\\"):
-            top.declared = 0
+        elif token["row"] and groups[-1].opening.startswith("\\"):
+            groups[-1].declared = 0
         elif token["name"]:
             command = token["name"]
-            top.declared += _DECLARATION.match(command) is not None
-        else:
-            continue
+            groups[-1].declared += _DECLARATION.match(piece, token.start()) is not None
         if not _fits(groups):
             return False
     return True
 
 
-def _opening(token: re.Match[str], command: str) -> str:
-    """What closes the group that a token opens, or nothing. A `[` opens one behind a command."""
+def _opening(token: re.Match[str], command: str, groups: Sequence[_Group]) -> str:
+    """What closes the group that a token opens, or nothing. A `[` opens one where it matters."""
     if token["begin"] is not None:
         return rf"\end{token['begin']}"
     if token["name"] == "left":
         return "right"
     if token["sign"] == "{":
         return "}"
-    return "]" if token["over"] or (token["sign"] == "[" and command) else ""
+    chemistry = token["over"] and any(group.command == "ce" for group in groups)
+    return "]" if chemistry or (token["sign"] == "[" and _EXPANDS.match(command)) else ""
 
 
 def _closing(token: re.Match[str]) -> str | None:
