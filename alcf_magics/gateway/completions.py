@@ -166,8 +166,12 @@ class Completion:
 
     def _repr_html_(self) -> str:
         """Reasoning folded, the answer, and a grey line about it: safe HTML."""
+        return self.page()
+
+    def page(self, body: str | None = None) -> str:
+        """The same; `body` is the answer's own part, where that has been made already."""
         if self.text:
-            page = answer_html(self.text, self.reasoning, self.format, self.parsed)
+            page = answer_html(self.text, self.reasoning, self.format, self.parsed, body=body)
         else:
             page = answer_html("", self.reasoning, "text", opened=True) + line_html(repr(self))
         return page + line_html(self.about)

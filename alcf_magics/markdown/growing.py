@@ -29,7 +29,7 @@ class Growing:
     """
 
     def __init__(self) -> None:
-        self._taken: list[str] = []
+        self._taken: list[Piece] = []
         self._finished: list[Piece] = []
         self._finished_length = 0
         self._last = ""
@@ -37,7 +37,8 @@ class Growing:
         self._arrived: list[str] = []
         self._arrived_length = 0
         self._held = ""
-        self._drawn: tuple[str, str] | None = None
+        self._rest: Parsed | None = None
+        self._drawn: tuple[Parsed, str] | None = None
 
     def add(self, piece: str) -> None:
         """Append what came; it may be split anywhere."""
@@ -57,8 +58,8 @@ class Growing:
     @property
     def text(self) -> str:
         """Everything so far, with line ends of one kind."""
-        finished = [piece.markdown for piece in self._finished]
-        return "".join([*self._taken, *finished, self._pending(), normalise(self._held)])
+        finished = [piece.markdown for piece in (*self._taken, *self._finished)]
+        return "".join([*finished, self._pending(), normalise(self._held)])
 
     @property
     def unfinished(self) -> int:
@@ -79,20 +80,38 @@ class Growing:
         body = "".join(piece.html for piece in self._finished)
         self._finished = []
         self._finished_length = 0
-        self._taken.append(markdown)
+        self._taken.append(Piece(markdown, body))
         return Piece(markdown, with_style(body))
 
     def tail(self) -> Piece:
         """All that is not taken; code in its unfinished part has no colours yet."""
-        parsed = self._advance()
-        last = self._last + normalise(self._held)
-        if self._drawn is None or self._drawn[0] != last:
-            if parsed is None or parsed.text != last:
-                parsed = parse(last, self._earlier)
-            self._drawn = (last, parsed.html(highlight=False))
-        markdown = "".join([*(piece.markdown for piece in self._finished), last])
+        rest = self._parsed_rest()
+        if self._drawn is None or self._drawn[0] is not rest:
+            self._drawn = (rest, rest.html(highlight=False))
+        markdown = "".join([*(piece.markdown for piece in self._finished), rest.text])
         body = "".join([*(piece.html for piece in self._finished), self._drawn[1]])
         return Piece(markdown, with_style(body))
+
+    def whole(self) -> str | None:
+        """The HTML of everything, as if it were rendered at once; what is finished is not again.
+
+        None where something in it may have changed what came before it.
+        """
+        last = self._parsed_rest()
+        if last.reaches_back or (self._earlier is not None and self._earlier.reaches_back):
+            return None
+        bodies = [piece.html for piece in (*self._taken, *self._finished)]
+        return with_style("".join([*bodies, last.html(highlight=True)]))
+
+    def _parsed_rest(self) -> Parsed:
+        """All that is not finished, parsed once however often it is asked for."""
+        parsed = self._advance()
+        text = self._last + normalise(self._held)
+        if parsed is not None and parsed.text == text:
+            self._rest = parsed
+        elif self._rest is None or self._rest.text != text:
+            self._rest = parse(text, self._earlier)
+        return self._rest
 
     def _pending(self) -> str:
         if self._arrived:
@@ -111,9 +130,9 @@ class Growing:
         if not cut:
             return parsed
         self._last = pending[cut:]
-        self._drawn = None
+        self._rest = self._drawn = None
         finished = pending[:cut]
-        self._earlier = parse(finished, self._earlier)
+        self._earlier = parsed.before(cut)
         self._finished.append(Piece(finished, self._earlier.html(highlight=True)))
         self._finished_length += cut
         return None

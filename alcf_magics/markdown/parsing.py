@@ -11,7 +11,7 @@ import hashlib
 import html
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from markdown_it.token import Token
@@ -92,6 +92,25 @@ class Parsed:
                 if raw_lines[raw_line] == offset and raw_line in raw:
                     is_list = "list" in before or "list" in raw[raw_line]
                     yield offset, "list" if is_list else before
+
+    def before(self, offset: int) -> Parsed:
+        """The part of this text in front of the top-level block that starts at an offset."""
+        assert self.tokens is not None  # there is such a block
+        starts = line_starts(self.masked.text)
+        for index, token in enumerate(self.tokens):
+            if (
+                token.level == 0
+                and token.nesting >= 0
+                and token.map is not None
+                and self.masked.source_offset(starts[token.map[0]]) >= offset
+            ):
+                return replace(self, text=self.text[:offset], tokens=self.tokens[:index])
+        return self
+
+    @property
+    def reaches_back(self) -> bool:
+        """Whether something in it may change what stands before it: references, footnotes."""
+        return bool(self.env.get("references") or any(self.env.get("footnotes", {}).values()))
 
 
 def parse(text: str, earlier: Parsed | None = None) -> Parsed:

@@ -27,6 +27,7 @@ class Formatters:
         self._on_screen: tuple[int, Completion] | None = None
         #: What was told beside the prompt that ran last.
         self.told: Told = SILENT
+        self._made: tuple[Completion, str] | None = None
 
     def install(self) -> None:
         formatter = self._shell.display_formatter
@@ -42,9 +43,17 @@ class Formatters:
         self, completion: Completion, include: Any = None, exclude: Any = None
     ) -> tuple[dict[str, str], dict[str, Any]]:
         """The completion's own bundle, with what there is to tell below its answer."""
-        bundle, metadata = completion._repr_mimebundle_()
+        made, self._made = self._made, None
+        if made is not None and made[0] is completion:
+            bundle = {"text/plain": repr(completion), "text/html": made[1]}
+        else:
+            bundle, _ = completion._repr_mimebundle_()
         bundle["text/html"] += "".join(map(line_html, self.told.notices()))
-        return bundle, metadata
+        return bundle, completion.metadata
+
+    def has_page(self, completion: Completion, page: str) -> None:
+        """The page of a completion that is about to be shown was made while it came."""
+        self._made = (completion, page) if page else None
 
     def on_screen(self, completion: Completion) -> None:
         """This completion has been shown; this cell's result need not show it again."""

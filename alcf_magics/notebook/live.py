@@ -9,10 +9,12 @@ part without a safe cut becomes. When the answer is complete, one output holds i
 from __future__ import annotations
 
 import html
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..gateway.accumulator import Follower
 from ..showing.display import answer_html, boxed, line_html
+from ..showing.formats import RENDERED
 from .outputs import PLAIN_CHARACTERS, after_cell, clear, publish
 from .pacing import MESSAGE_BYTES
 from .reasoning_view import ReasoningOutput, ReasoningWidgets, fold_html
@@ -31,6 +33,8 @@ MOST_OUTPUTS = 50
 #: whatever was sent before.
 LONG_TAIL = 2
 GROWTH = 1.25
+#: Characters that may be left to render at the end: of more, nothing is saved.
+MOST_LEFT = 100_000
 
 
 class NotebookLive(Live):
@@ -39,12 +43,20 @@ class NotebookLive(Live):
     `alone` says that the cell holds nothing but this prompt: then its outputs make room for the
     cell's result. Otherwise there is one output, which stays. `format` other than markdown is
     shown as plain text while it comes. `widgets` says that a front end with widgets is there.
+    `made` gets the page of a complete answer, where drawing it has made that already.
     """
 
     def __init__(
-        self, model: Model, *, alone: bool, format: str = "markdown", widgets: bool = False
+        self,
+        model: Model,
+        *,
+        alone: bool,
+        format: str = "markdown",
+        widgets: bool = False,
+        made: Callable[[Completion, str], None] = lambda completion, page: None,
     ) -> None:
         super().__init__(model)
+        self._made = made
         self._alone = alone
         self._format = format
         self._in_pieces = alone and format == "markdown"
@@ -176,9 +188,24 @@ class NotebookLive(Live):
         # Later: until the result takes the place of all outputs, nothing is to move.
         after_cell(self._reasoning.close)
         if self._alone:
+            self._made(completion, self._finished_page(completion))
             self._clear()
         else:
             self._publish(completion.text, completion._repr_html_(), completion.metadata)
+
+    def _finished_page(self, completion: Completion) -> str:
+        """The completion's page without rendering again what was rendered; empty if there is none.
+
+        It is the same to the letter as the one that the completion makes of itself.
+        """
+        rest = self._text.rest(completion.text)
+        if not self._in_pieces or not completion.text or len(rest) > MOST_LEFT:
+            return ""
+        if len(completion.text) > RENDERED or not completion.text.endswith(rest):
+            return ""
+        self._growing.add(rest)
+        body = self._growing.whole()
+        return "" if body is None else completion.page(body)
 
     def fail(self, completion: Completion | None, why: str) -> None:
         after_cell(self._reasoning.close)

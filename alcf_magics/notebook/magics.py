@@ -153,6 +153,7 @@ class AlcfMagics(Magics):
                 alone=alone,
                 widgets=not is_headless(self.shell),
                 told=told,
+                made=self.formatters.has_page,
             )
         if not alone or not is_kernel(self.shell):
             self.formatters.on_screen(completion)

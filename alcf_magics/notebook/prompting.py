@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from .live import NotebookLive
@@ -26,18 +27,20 @@ def ask(
     alone: bool,
     widgets: bool,
     told: Told,
+    made: Callable[[Completion, str], None],
 ) -> Completion:
     """Stream the answer to a prompt into the running cell, and return it.
 
     `alone` says that the cell holds nothing else. Whatever ends the answer early leaves what
-    came on the screen, in `--out`, and on the exception as `.completion`.
+    came on the screen, in `--out`, and on the exception as `.completion`. `made` gets the page
+    of a complete answer that need not be rendered again.
     """
     __tracebackhide__ = True  # of an interrupt, a reader wants to see the cell
 
     def view(model: Model) -> View:
         if not hasattr(shell, "kernel"):
             return TerminalLive(model)
-        return NotebookLive(model, alone=alone, format=options.format, widgets=widgets)
+        return NotebookLive(model, alone=alone, format=options.format, widgets=widgets, made=made)
 
     def bind(completion: Completion) -> None:
         if options.out:

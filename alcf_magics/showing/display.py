@@ -26,13 +26,19 @@ def answer_html(
     parsed: Any = None,
     *,
     opened: bool = False,
+    body: str | None = None,
 ) -> str:
-    """An answer as safe HTML, its reasoning folded in front, or `opened`."""
+    """An answer as safe HTML, its reasoning folded in front, or `opened`.
+
+    `body` is the answer's own part, where that has been made already.
+    """
     folded = ""
     if reasoning:
         page = _readable("markdown", reasoning, None)
         folded = f"<details{' open' if opened else ''}><summary>Reasoning</summary>{page}</details>"
-    return boxed(folded + (_readable(format, text, parsed) if text else ""))
+    if body is None:
+        body = _readable(format, text, parsed) if text else ""
+    return boxed(folded + body)
 
 
 def _readable(format: str, text: str, parsed: Any) -> str:

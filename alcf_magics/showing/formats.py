@@ -14,6 +14,10 @@ from typing import Any, NoReturn
 
 from ..errors import AnswerInvalid
 
+#: Characters of an answer that are rendered; what comes behind them is shown as text. What a
+#: browser is to typeset, and the memory that the parser takes (some hundred times the text), stay
+#: bounded.
+RENDERED = 200_000
 #: Levels of JSON that are indented. How deep Python itself writes depends on its version.
 MAX_DEPTH = 100
 
@@ -75,7 +79,7 @@ def _no_number(written: str) -> NoReturn:
 def _markdown(text: str, _: Any) -> str:
     from ..markdown.long_texts import to_bounded_html
 
-    page, left = to_bounded_html(text)
+    page, left = to_bounded_html(text, RENDERED)
     if not left:
         return page
     return (

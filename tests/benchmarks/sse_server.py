@@ -20,7 +20,8 @@ import urllib.request
 
 from benchmarks.shapes import in_chunks, text_of
 
-#: Chunks that reach the network together, and so seconds between two writes at a rate.
+#: Chunks that reach the network together, and so seconds between two writes at a rate. Each is a
+#: chunk of HTTP of its own, as servers of models send them.
 TOGETHER = 20
 
 
@@ -51,14 +52,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
         sent = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         wanted = json.loads(sent["messages"][-1]["content"])
         chunks = in_chunks(text_of(wanted["shape"], wanted["chunks"]))
-        writes = [
-            "".join(event({"content": c}) for c in chunks[i : i + TOGETHER]).encode()
-            for i in range(0, len(chunks), TOGETHER)
-        ]
-        writes.append((event({}, "stop") + "data: [DONE]\n\n").encode())
+        events = [*(event({"content": c}) for c in chunks), event({}, "stop"), "data: [DONE]\n\n"]
+        framed = [f"{len(e.encode()):x}\r\n{e}\r\n".encode() for e in events]
+        writes = [b"".join(framed[i : i + TOGETHER]) for i in range(0, len(framed), TOGETHER)]
+        writes.append(b"0\r\n\r\n")
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
-        self.send_header("Connection", "close")
+        self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
         begun = time.monotonic()
         for number, data in enumerate(writes):
@@ -66,7 +66,6 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 due = begun + number * TOGETHER / wanted["rate"]
                 time.sleep(max(0.0, due - time.monotonic()))
             self.wfile.write(data)
-        self.close_connection = True
 
     def log_message(self, format: str, *args: object) -> None:
         """Say nothing."""

@@ -437,3 +437,17 @@ def test_many_small_pieces() -> None:
             taken.append(piece)
     assert len(taken) > 5
     assert "".join(p.html for p in [*taken, growing.tail()]) == to_html(text)
+
+
+@given(MARKDOWN | NASTY | FRAGMENTS, CUTS)
+def test_the_whole_is_what_rendering_at_once_gives(text: str, cuts: list[int]) -> None:
+    """What is put together from the pieces is the page itself, or it is not put together."""
+    growing = Growing()
+    ends = sorted(min(cut, len(text)) for cut in cuts)
+    for start, end in zip([0, *ends], [*ends, len(text)], strict=True):
+        growing.add(text[start:end])
+        growing.take(20)
+    whole = growing.whole()
+    assert whole is None or whole == to_html(text)
+    if without_definitions(text) and "[" not in text:
+        assert whole is not None

@@ -7,9 +7,10 @@ import re
 
 import pytest
 
-from alcf_magics.markdown.long_texts import RENDERED, to_bounded_html
+from alcf_magics.markdown.long_texts import to_bounded_html
 from alcf_magics.markdown.parsing import to_html
 
+LIMIT = 200_000
 PROSE = "## Part\n\nSome **bold** words and $x_1$ in a paragraph.\n\n- a\n- b\n\n"
 
 
@@ -19,8 +20,8 @@ def words(page: str) -> str:
 
 def test_what_is_not_long_is_rendered_whole() -> None:
     """Up to the limit nothing changes."""
-    text = (PROSE * (RENDERED // len(PROSE)))[:RENDERED]
-    assert to_bounded_html(text) == (to_html(text), 0)
+    text = (PROSE * (LIMIT // len(PROSE)))[:LIMIT]
+    assert to_bounded_html(text, LIMIT) == (to_html(text), 0)
 
 
 @pytest.mark.parametrize(
@@ -36,9 +37,9 @@ def test_what_is_not_long_is_rendered_whole() -> None:
 )
 def test_nothing_of_a_long_text_is_lost_or_live(unit: str) -> None:
     """The rest is text, whatever it is: its letters are all there, and none of its tags."""
-    text = unit * (2 * RENDERED // len(unit) + 1)
-    page, left = to_bounded_html(text)
-    assert RENDERED // 4 < left <= len(text)
+    text = unit * (2 * LIMIT // len(unit) + 1)
+    page, left = to_bounded_html(text, LIMIT)
+    assert LIMIT // 4 < left <= len(text)
     assert text[-1000:].strip() in words(page)
     assert "<b>" not in page
     assert len(page) < 12 * len(text)
