@@ -6,11 +6,11 @@ Synchronous on purpose: each call is one small request, made on the thread that 
 
 from __future__ import annotations
 
-import math
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from urllib.parse import quote_plus, urlsplit
 
 import httpx
@@ -30,6 +30,9 @@ from .grants import Grant, gateway_grant, grants_from_answer
 from .hidden import Hidden, HiddenBytes, Secret, parsed
 
 TIMEOUT = httpx.Timeout(15.0, connect=10.0)
+#: Seconds that one answer is waited for, however slowly it comes, and bytes of it that are read.
+ANSWER_SECONDS = 25.0
+LONGEST_ANSWER = 1024 * 1024
 #: Seconds that one request to revoke is waited for, and all of them: a logout shall end.
 REVOKE_SECONDS = 3.0
 REVOKE_ALL_SECONDS = 10.0
@@ -46,11 +49,14 @@ TRY_AGAIN = frozenset({407, 408, 425, 429})
 class GlobusAuth:
     """The token endpoint of one auth server. Its errors are ours; a token is never in them.
 
-    `seconds` is how long one answer is waited for, if that is less than the usual.
+    One answer is waited for `seconds` at most.
     """
 
     def __init__(
-        self, server: str, clock: Callable[[], float] = time.time, seconds: float = math.inf
+        self,
+        server: str,
+        clock: Callable[[], float] = time.time,
+        seconds: float = ANSWER_SECONDS,
     ) -> None:
         self.server = server
         self._clock = clock
@@ -139,25 +145,24 @@ class GlobusAuth:
         and no traceback of the waiting thread holds what was sent.
         """
         url = f"{self.server}/v2/oauth2/{path}"
-        result: list[httpx.Response | str] = []
+        result: list[_Answer | str] = []
         thread = threading.Thread(target=_send, args=(url, form, result), daemon=True)
         begun = time.monotonic()
         thread.start()
         while thread.is_alive() and time.monotonic() - begun < self._seconds:
             thread.join(0.05)
-        response = result[0] if result else "no answer in time"
-        if isinstance(response, str):
+        sent = result[0] if result else "no answer in time"
+        if isinstance(sent, str):
             raise GatewayUnreachable(
-                f"Globus at {self.server} cannot be reached ({response}).",
+                f"Globus at {self.server} cannot be reached ({sent}).",
                 "Check the network (on a compute node: the proxy), and try again.",
             )
         try:
-            answer = parsed(HiddenBytes(response.content))
+            answer = parsed(sent.body)
         except ValueError:
             answer = None
         answer = answer if isinstance(answer, Hidden) else None
-        status = response.status_code
-        return status, answer, _reason(answer or Hidden(), form) or f"status {status}"
+        return sent.status, answer, _reason(answer or Hidden(), form) or f"status {sent.status}"
 
 
 def revoke(grants: Iterable[Grant]) -> AlcfError | None:
@@ -211,16 +216,37 @@ def _answers(server: str, seconds: float) -> bool:
     return True
 
 
-def _send(url: str, form: Mapping[str, str | Secret], result: list[httpx.Response | str]) -> None:
+@dataclass(frozen=True)
+class _Answer:
+    status: int
+    body: HiddenBytes
+
+
+def _send(url: str, form: Mapping[str, str | Secret], result: list[_Answer | str]) -> None:
     """Send a form, and put the answer, or in a word why there is none, into `result`."""
     try:
         # Loopback is never reached through a proxy, whatever the environment says.
         loopback = is_loopback(urlsplit(url).hostname)
         with httpx.Client(timeout=TIMEOUT, trust_env=not loopback) as client:
             plain = {k: v.reveal() if isinstance(v, Secret) else v for k, v in form.items()}
-            result.append(client.post(url, data=plain))
+            # What is not asked for is not unpacked: a few bytes may become gigabytes.
+            asked = client.stream("POST", url, data=plain, headers={"Accept-Encoding": "identity"})
+            with asked as response:
+                result.append(_Answer(response.status_code, _beginning(response)))
     except Exception as error:  # whatever proxies, certificates and resolvers come up with
         result.append(type(error).__name__)
+
+
+def _beginning(response: httpx.Response) -> HiddenBytes:
+    """The body up to what any answer of Globus holds; a longer one is none, and is no JSON."""
+    end = time.monotonic() + ANSWER_SECONDS
+    pieces, size = [], 0
+    for piece in response.iter_raw():
+        pieces.append(HiddenBytes(piece))
+        size += len(piece)
+        if size > LONGEST_ANSWER or time.monotonic() > end:
+            break
+    return HiddenBytes(b"".join(pieces))
 
 
 def _no_json(next_step: str) -> GatewayUnreachable:

@@ -20,7 +20,7 @@ import filelock
 from ..told import SILENT, Told
 
 #: Seconds to wait for another kernel. It holds the lock for one token request, which is given up
-#: after 15 s, and for writing one small file.
+#: after 25 s, and for writing one small file.
 WAIT_SECONDS = 30.0
 #: A marker file of this age, in seconds by the file server's clock, belongs to nobody.
 STALE_SECONDS = 60.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import json
 import socket
@@ -10,6 +11,7 @@ import time
 from collections.abc import Iterator
 from urllib.parse import parse_qs, urlsplit
 
+import httpx
 import pytest
 import respx
 
@@ -332,3 +334,45 @@ def test_servers_that_are_not_there_are_found(deaf: str, monkeypatch: pytest.Mon
     assert not_there({deaf, *gone}) == gone
     monkeypatch.setattr(globus, "CONNECT_ALL_SECONDS", 0.0)
     assert not_there(gone) == set()
+
+
+class Endless(httpx.SyncByteStream):
+    """A body without an end, piece by piece."""
+
+    def __init__(self, seconds: float = 0.0) -> None:
+        self.seconds = seconds
+        self.pieces = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        while True:
+            self.pieces += 1
+            time.sleep(self.seconds)
+            yield b" " * 65536
+
+
+@respx.mock
+def test_an_answer_without_an_end_is_read_up_to_a_limit() -> None:
+    """Neither memory nor time goes into what cannot be a token answer."""
+    body = Endless()
+    respx.post(f"{AUTH}/v2/oauth2/token").mock(return_value=httpx.Response(200, stream=body))
+    with pytest.raises(GatewayUnreachable, match="no JSON"):
+        GlobusAuth(AUTH).refresh(grant())
+    assert body.pieces * 65536 <= globus.LONGEST_ANSWER + 2 * 65536
+    respx.post(f"{AUTH}/v2/oauth2/token").mock(
+        return_value=httpx.Response(200, stream=Endless(seconds=0.2))
+    )
+    with pytest.raises(GatewayUnreachable, match="no answer in time"):
+        GlobusAuth(AUTH, seconds=0.5).refresh(grant())
+
+
+@respx.mock
+def test_what_was_not_asked_for_is_not_unpacked() -> None:
+    """A few compressed bytes may become gigabytes: Globus is asked for plain text."""
+    packed = gzip.compress(b" " * 10_000_000 + b"{}")
+    headers = {"Content-Encoding": "gzip"}
+    route = respx.post(f"{AUTH}/v2/oauth2/token").mock(
+        return_value=httpx.Response(200, headers=headers, stream=httpx.ByteStream(packed))
+    )
+    with pytest.raises(GatewayUnreachable, match="no JSON"):
+        GlobusAuth(AUTH).refresh(grant())
+    assert route.calls[0].request.headers["accept-encoding"] == "identity"

@@ -96,9 +96,13 @@ def test_the_panel_leaves_other_widgets_alone(kernel: Kernel, sandbox: Sandbox) 
     kernel.set_widget(box, value=sandbox.approve(link(kernel.cells[-1])))
     enter(kernel, box)
     wait_for(kernel, lambda: sandbox.token_requests() == 1)
-    kernel.settle()
+
+    def boxes() -> list[str]:
+        return [w for w, s in kernel.widgets.items() if "Password" in str(s.get("_model_name"))]
+
+    wait_for(kernel, lambda: not boxes())
     assert kernel.value("slider.comm is not None") == "True"
-    assert not any("Password" in str(s.get("_model_name")) for s in kernel.widgets.values())
+    assert not boxes()
 
 
 def test_logins_to_two_sandboxes_live_side_by_side(home: Path) -> None:
