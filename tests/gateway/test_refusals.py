@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from alcf_magics.errors import (
     ANOTHER_PLACE,
@@ -255,3 +258,41 @@ def test_a_reason_that_was_kept_back_is_a_field() -> None:
         told = error_in_event(event, began=False)
         assert isinstance(told, StreamBroken)
         assert told.reason_hidden is expected
+
+
+#: The names that the tables look for, and anything at all beneath them.
+NAMES = ["error", "detail", "message", "code", "status", "info", "errors", "fields", "loc", "msg"]
+NAMES += ["object", "id", "choices", "error_id", "retry_after", "delta", "content"]
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(NAMES), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+
+
+def is_a_line(text: str) -> bool:
+    """Whether a text can be sent, and holds no control character, nor a line end."""
+    return not any(unicodedata.category(sign) in ("Cc", "Cs") for sign in text)
+
+
+@given(VALUES, st.integers(201, 599), st.integers(0, 40), st.binary(max_size=20))
+def test_whatever_is_answered_is_an_error_with_a_next_step(
+    value: object, status: int, cut: int, noise: bytes
+) -> None:
+    """Any JSON, whole or cut, and any bytes become one line that says what to type next."""
+    body = json.dumps(value).encode()
+    for content in (body, body[:cut], noise):
+        told = error_for(status, {"retry-after": str(cut)}, content)
+        assert told.next_step
+        assert is_a_line(str(told))
+        told.detail.encode()
+
+
+@given(st.dictionaries(st.sampled_from(NAMES), VALUES, max_size=5), st.booleans())
+def test_whatever_comes_in_an_event_is_an_error_or_none(event: dict[str, Any], began: bool) -> None:
+    """An object of any shape is told in one line, or left to be a chunk."""
+    for name in ("message", "error"):
+        told = error_in_event(event, name=name, began=began)
+        assert told is None or (told.next_step and is_a_line(str(told)))
