@@ -16,7 +16,7 @@ from dataclasses import dataclass
 DRAW_SECONDS = 0.1
 #: CPU seconds for drawing, for each that reading the stream takes, or for each that passes,
 #: after a first allowance. The whole is drawn once more in the end.
-DRAW_PER_READ = 0.3
+DRAW_PER_READ = 0.15
 DRAW_PER_SECOND = 0.015
 ALLOWANCE_SECONDS = 0.04
 #: Seconds after which something new is shown, whatever it costs.

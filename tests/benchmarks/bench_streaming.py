@@ -6,9 +6,10 @@
     python tests/benchmarks/bench_streaming.py --chunks 20000 --shape code --profile
 
 Prints a table: for each shape and number of chunks (of five characters) the CPU seconds that a
-real kernel spends on a `%%alcf` cell and on reading the same answer with bare httpx and json.loads,
-their ratio, the bytes of messages to the front end for each byte of the text, and the number of draws.
-The stream comes from another process. Without `--rate` it comes as fast as the kernel reads it:
+real kernel spends on a `%%alcf` cell and on reading the same answer with bare httpx and
+json.loads, their ratio, the bytes of messages to the front end for each byte of the text, the
+number of draws, the longest time between two of them as a share of the whole, and by how much the
+kernel's memory grew beside the text. The stream comes from another process. Without `--rate` it comes as fast as the kernel reads it:
 that is the hardest for CPU a second, and the easiest for the ratio, as draws are by time.
 The test suite runs small sizes (`pytest -m slow tests/benchmarks`).
 """
@@ -18,6 +19,7 @@ from __future__ import annotations
 import argparse
 import ast
 import contextlib
+import itertools
 import json
 import os
 import subprocess
@@ -54,6 +56,12 @@ def drain(prompt):
                     count += len(choices[0]['delta'].get('content') or '')
     return count, time.process_time() - begun
 """
+#: In the kernel: the most memory that it ever held, in bytes.
+PEAK = """\
+def peak():
+    import resource
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+"""
 PROFILE = """\
 profiler = cProfile.Profile()
 profiler.enable()
@@ -75,6 +83,8 @@ class Cost:
     text: int
     draws: int
     outputs: int
+    silence: float
+    memory: int
 
     @property
     def ratio(self) -> float:
@@ -88,11 +98,12 @@ class Cost:
     def __str__(self) -> str:
         return (
             f"{self.shape:6} {self.chunks:8,} {self.shown:9.2f} {self.read:8.2f} {self.ratio:6.2f} "
-            f"{self.sent / 1e6:8.2f} {self.inflation:9.2f} {self.draws:6}"
+            f"{self.sent / 1e6:8.2f} {self.inflation:9.2f} {self.draws:6} {self.silence:7.2f} "
+            f"{self.memory / 1e6:6.0f}"
         )
 
 
-HEADER = "shape    chunks  shown(s)  read(s)  ratio  sent(MB) sent/text  draws"
+HEADER = "shape    chunks  shown(s)  read(s)  ratio  sent(MB) sent/text  draws  silent  +(MB)"
 
 
 class Bench:
@@ -100,7 +111,7 @@ class Bench:
 
     def __init__(self, kernel: Kernel) -> None:
         self._kernel = kernel
-        self._run("import json, time, cProfile, pstats\n" + DRAIN)
+        self._run("import json, time, cProfile, pstats\n" + DRAIN + PEAK)
         self._run("%load_ext alcf_magics")
         # Imports and caches are no part of what is measured.
         for shape in SHAPES:
@@ -111,6 +122,7 @@ class Bench:
         prompt = json.dumps({"shape": shape, "chunks": chunks, "rate": rate})
         text = text_of(shape, chunks)
         shown, read, sent, draws, outputs = [], [], 0, 0, 0
+        silences, before = [], self._value("peak()")
         for _ in range(repeat):
             count, seconds = self._value(f"drain({prompt!r})")
             assert count == len(text)
@@ -121,9 +133,16 @@ class Bench:
             messages = [m for m in cell.messages if m.type in DRAWS]
             sent = max(sent, sum(len(json.dumps(m.content).encode()) for m in messages))
             draws, outputs = len(messages), len(cell.outputs)
+            at = [m.at for m in messages]
+            whole = max(at[-1] - at[0], 1e-9)
+            silences.append(max((b - a for a, b in itertools.pairwise(at)), default=0.0) / whole)
             assert outputs == 1
             assert cell.outputs[0]["data"]["text/plain"] == text
-        return Cost(shape, chunks, min(shown), min(read), sent, len(text.encode()), draws, outputs)
+        size = len(text.encode())
+        grown = self._value("peak()") - before - size
+        return Cost(
+            shape, chunks, min(shown), min(read), sent, size, draws, outputs, min(silences), grown
+        )
 
     def profile(self, shape: str, chunks: int, rate: float = 0) -> str:
         """Where the time goes in the main thread of the kernel."""
