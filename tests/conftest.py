@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 from support.downloads import DownloadError, user_cache
 from support.kernels import Kernel, is_foreign, older_ipykernel
@@ -18,6 +19,10 @@ from support.shell import Shell
 
 if TYPE_CHECKING:
     from alcf_magics.sandbox import Sandbox
+
+# How long an example takes says more about what else the machine does than about the code.
+settings.register_profile("tests", deadline=None)
+settings.load_profile("tests")
 
 
 @pytest.fixture(autouse=True)

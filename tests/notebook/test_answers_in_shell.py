@@ -99,6 +99,22 @@ def test_a_format_that_is_read_later_grows_as_text(
     assert any("white-space:pre-wrap" in page and "```json" in page for page in seen)
 
 
+def test_a_text_that_trips_the_renderer_is_shown_as_it_is(
+    shell: Shell, in_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An error of our own while drawing takes nothing from the answer."""
+
+    def trip(*given: object) -> None:
+        raise IndexError("a bug")
+
+    monkeypatch.setattr("alcf_magics.markdown.growing.parse", trip)
+    slowly(in_sandbox, ["some *words* "] * 40)
+    cell, seen = watched(shell, f"%%alcf {MODEL}\nhello", lambda c: c.html)
+    assert any("some *words*" in page and "<em>" not in page for page in seen)
+    assert cell.status == "ok"
+    assert "some <em>words</em>" in cell.html
+
+
 # Reasoning
 
 
@@ -106,8 +122,8 @@ def test_reasoning_is_a_block_above_the_answer_while_it_comes(
     shell: Shell, in_sandbox: Sandbox
 ) -> None:
     """A folded widget whose text grows; in the end it is in the page, and the widget is gone."""
-    in_sandbox.reasoning = [f"thought {n} \n" for n in range(400)]
-    slowly(in_sandbox, ["The ", "answer. "] * 30, pace=0.05, burst=40)
+    in_sandbox.reasoning = [f"thought {n} \n" for n in range(800)]
+    slowly(in_sandbox, ["The ", "answer. "] * 30, pace=0.1, burst=40)
 
     def look(cell: Cell) -> tuple[bool, int]:
         folds = [w for w in shell.widgets.values() if w.get("_model_name") == "AccordionModel"]

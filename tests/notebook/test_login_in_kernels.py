@@ -30,6 +30,11 @@ def shown(cell: Cell, text: str) -> None:
     cell.wait_for(lambda messages: text in cell.text, 10)
 
 
+def model_names(kernel: Kernel) -> set[str]:
+    """The kinds of widgets that are open."""
+    return {str(state.get("_model_name")) for state in list(kernel.widgets.values())}
+
+
 def test_the_panel_logs_in_without_blocking(kernel: Kernel, sandbox: Sandbox, home: Path) -> None:
     """Link, box, button: the cell ends at once, the click logs in, the cell then says so."""
     kernel.run("%load_ext alcf_magics")
