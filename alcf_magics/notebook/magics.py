@@ -18,6 +18,7 @@ from ..errors import AlcfError, LoginExpired, LoginFailed, NotLoggedIn, in_one_l
 from ..told import Told
 from . import question_marks as questions
 from .arguments import Help, Parser, expanded
+from .cells_above import CellsAbove
 from .formatters import Formatters
 from .input_history import forget
 from .options import check_login, login_parser, logout_parser, models_parser, prompt_parser
@@ -47,6 +48,7 @@ class AlcfMagics(Magics):
     def __init__(self, shell: InteractiveShell) -> None:
         super().__init__(shell)
         self.formatters = Formatters(shell)
+        self.cells_above = CellsAbove(shell)
 
     @line_magic
     def alcf_login(self, line: str) -> LoginStatus | None:
@@ -189,6 +191,7 @@ class AlcfMagics(Magics):
                 alone=alone,
                 widgets=not is_headless(self.shell),
                 told=told,
+                above=self.cells_above,
             )
         if not alone or not hasattr(self.shell, "kernel"):
             self.formatters.on_screen(completion)
@@ -221,7 +224,7 @@ class AlcfMagics(Magics):
                 _tell(told)
 
     def _expanded(self, value: str) -> str:
-        """`-m $model` and `-m {model}` in an option; the prompt itself is never expanded."""
+        """`-m $model` and `-m {model}` in an option; a prompt has `{{name}}` alone."""
         return expanded(value, self.shell.user_ns)
 
 
@@ -275,6 +278,7 @@ def load(shell: InteractiveShell) -> None:
         magics = AlcfMagics(shell)
     shell.register_magics(magics)
     magics.formatters.install()
+    magics.cells_above.install()
     questions.install(shell)
 
 
@@ -288,5 +292,6 @@ def unload(shell: InteractiveShell) -> None:
             shell.magics_manager.magics[kind].pop(name, None)
     shell.configurables.remove(magics)
     magics.formatters.remove()
+    magics.cells_above.remove()
     questions.remove(shell)
     close()

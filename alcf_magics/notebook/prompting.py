@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
+from .composing import Typed, compose
 from .live import NotebookLive
 from .options import PARAMETER_NAMES
 from .terminal import TerminalLive
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from ..gateway.completions import Completion
     from ..gateway.models import Model
     from ..told import Told
+    from .cells_above import CellsAbove
 
 
 def ask(
@@ -26,6 +28,7 @@ def ask(
     alone: bool,
     widgets: bool,
     told: Told,
+    above: CellsAbove,
 ) -> Completion:
     """Stream the answer to a prompt into the running cell, and return it.
 
@@ -43,11 +46,13 @@ def ask(
         if options.out:
             shell.user_ns[options.out] = completion
 
+    typed = Typed(prompt, options.system, tuple(options.file), options.cells, options.raw)
+    composed = compose(typed, shell, above, session, told)
     completion = session.exchange(
-        prompt,
+        composed.prompt,
         options.model,
         cluster=options.cluster,
-        system=options.system,
+        system=composed.system,
         format=options.format,
         view=view,
         bind=bind,
