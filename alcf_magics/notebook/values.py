@@ -192,9 +192,10 @@ def _class_in_a_cell(name: str) -> str:
 
 
 def _described(value: Any) -> str:
+    signature = ""
     with contextlib.suppress(TypeError, ValueError):
-        return f"{value.__qualname__}{inspect.signature(value)}\n{inspect.getdoc(value) or ''}"
-    return str(value)
+        signature = str(inspect.signature(value))
+    return f"{value.__qualname__}{signature}\n{inspect.getdoc(value) or ''}".rstrip("\n")
 
 
 _Form = tuple[Callable[[Any], bool], Callable[[Any, Hide], ValueText]]

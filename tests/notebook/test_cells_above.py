@@ -110,9 +110,9 @@ def test_a_cell_is_there_when_it_has_ended(shell: Shell, above: CellsAbove) -> N
     """The cell that runs is not above itself, and cells that it runs are no cells of their own."""
     shell.run("a = 1")
     shell.ip.user_ns["above"] = above
-    inside = shell.run("get_ipython().run_cell('nested = 2')\nabove.last(100).text")
-    assert "a = 1" in inside.value
-    assert "nested" not in inside.value
+    shell.run("get_ipython().run_cell('nested = 2')\nseen = above.last(100).text")
+    assert "a = 1" in shell.names["seen"]
+    assert "nested" not in shell.names["seen"]
     assert "nested" in above.last(1).text
 
 
