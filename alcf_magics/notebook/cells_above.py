@@ -11,7 +11,7 @@ import contextlib
 import re
 import threading
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -55,7 +55,7 @@ class CellsAbove:
     def __init__(self, shell: Any) -> None:
         self._shell = shell
         self._cells: deque[Cell] = deque(maxlen=MOST_CELLS)
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a finalizer may print while it is held
         self._wire = _Wire(getattr(getattr(shell, "kernel", None), "session", None), self._note)
 
     def install(self) -> None:
@@ -145,10 +145,11 @@ class CellsAbove:
 class _Wire:
     """A kernel's line to its front end (a jupyter_client Session), listened to while tapped."""
 
-    def __init__(self, session: Any, heard: Any) -> None:
+    def __init__(self, session: Any, heard: Callable[[str, Mapping[str, Any], str], None]) -> None:
         self._session = session
         self._heard = heard
         self._send: Any = None
+        self._before: Any = None  # somebody else's, on the same session
 
     @property
     def there(self) -> bool:
@@ -159,6 +160,7 @@ class _Wire:
         if self._session is None:
             return
         send = self._session.send
+        self._before = vars(self._session).get("send")
 
         def noted(stream: Any, message: Any, *given: Any, **named: Any) -> Any:
             if self._send is noted:
@@ -172,7 +174,9 @@ class _Wire:
         # Where somebody has wrapped it since, ours stays inside, and is deaf.
         if self._send is not None and vars(self._session).get("send") is self._send:
             del self._session.send
-        self._send = None
+            if self._before is not None:
+                self._session.send = self._before
+        self._send = self._before = None
 
     def _hear(
         self, message: Any, content: Any = None, parent: Any = None, *_: Any, **__: Any

@@ -5,7 +5,7 @@ A prompt that names none of them is sent byte for byte.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -57,13 +57,8 @@ def compose(typed: Typed, shell: Any, above: CellsAbove, session: Session, told:
 
     Tokens stay out of all that comes in; what was typed is the person's own.
     """
-    variables = shell.user_ns
     hide: Hide = Redaction.of(session) if typed.brings else str
-    if typed.raw:
-        prompt, system = Expansion(typed.prompt), Expansion(expanded(typed.system, variables))
-    else:
-        prompt = expand(typed.prompt, variables, hide)
-        system = expand_option(typed.system, variables, hide)
+    prompt, system = _expanded(typed, shell.user_ns, hide)
     files = [(name, hide(file_text(name))) for name in typed.files]
     cells = above.last(typed.cells, hide) if typed.cells else None
     brought = [
@@ -73,14 +68,20 @@ def compose(typed: Typed, shell: Any, above: CellsAbove, session: Session, told:
     ]
     if brought:
         told.notice(f"with {', '.join(brought)}")
-    for notice in dict.fromkeys(prompt.notices + system.notices):
+    for notice in (*dict.fromkeys(prompt.notices + system.notices), *_hints(typed, shell)):
         told.notice(notice)
-    if not typed.raw:
-        for notice in _hints(single_braced(typed.prompt, variables, shell.user_ns_hidden)):
-            told.notice(notice)
-    blocks = [file_block(name, text) for name, text in files]
-    before = [cells.text] if cells and cells.text else []
-    return Composed("\n\n".join([*before, *blocks, prompt.text]), system.text)
+    before = [cells.text] if cells is not None and cells.text else []
+    before += [file_block(name, text) for name, text in files]
+    return Composed("\n\n".join([*before, prompt.text]), system.text)
+
+
+def _expanded(
+    typed: Typed, variables: Mapping[str, Any], hide: Hide
+) -> tuple[Expansion, Expansion]:
+    """The prompt and the system text with their values."""
+    if typed.raw:
+        return Expansion(typed.prompt), Expansion(expanded(typed.system, variables))
+    return expand(typed.prompt, variables, hide), expand_option(typed.system, variables, hide)
 
 
 def _about_cells(cells: CellsText | None) -> Iterator[str]:
@@ -95,9 +96,10 @@ def _about_cells(cells: CellsText | None) -> Iterator[str]:
     yield f"{which} ({characters(cells.text)}{more})"
 
 
-def _hints(names: list[str]) -> Iterator[str]:
+def _hints(typed: Typed, shell: Any) -> Iterator[str]:
     """Of names in single braces: how their values are sent."""
-    if names:
+    names = single_braced(typed.prompt, shell.user_ns, shell.user_ns_hidden)
+    if names and not typed.raw:
         shown = ", ".join(f"{{{name}}}" for name in names[:_MOST_NAMES])
         more = " and others" if len(names) > _MOST_NAMES else ""
         yield f"{shown}{more} sent as typed: {{{{{names[0]}}}}} sends the value"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,25 +27,23 @@ _TOKEN_FIELDS = ("access_token", "refresh_token", "id_token")
 class Redaction:
     """Takes tokens out of texts. Its repr does not show them, in a traceback with locals too."""
 
-    __slots__ = ("_tokens",)
+    __slots__ = ("_pattern",)
 
     def __init__(self, tokens: frozenset[str]) -> None:
         # The longest first: one may be the beginning of another.
-        self._tokens = sorted(tokens, key=len, reverse=True)
+        longest_first = sorted(filter(None, tokens), key=len, reverse=True)
+        self._pattern = re.compile("|".join(map(re.escape, longest_first)) or r"(?!)")
 
     @classmethod
     def of(cls, session: Session) -> Redaction:
         """Of the bearer in force, of every grant that is stored, and of the environment's token."""
-        tokens = {*_in_environment(), *_bearer(session), *_stored()}
-        return cls(frozenset(filter(None, tokens)))
+        return cls(frozenset({*_in_environment(), *_bearer(session), *_stored()}))
 
     def __call__(self, text: str) -> str:
-        for token in self._tokens:
-            text = text.replace(token, PLACEHOLDER)
-        return text
+        return self._pattern.sub(PLACEHOLDER, text)
 
     def __repr__(self) -> str:
-        return f"Redaction({len(self._tokens)} tokens)"
+        return "Redaction(…)"
 
 
 def _in_environment() -> Iterator[str]:

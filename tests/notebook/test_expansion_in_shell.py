@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from alcf_magics.sandbox import Sandbox
-from support.logins import logged_in
 from support.shell import Cell, Shell
 
 MODEL = "-m gpt-oss-120b"
@@ -134,6 +133,49 @@ def test_python_sends_strings_as_they_are(shell: Shell, in_sandbox: Sandbox) -> 
     assert sent(in_sandbox) == "{{q}} {q}"
 
 
+CODE = """
+class Plain:
+    size = 3
+
+def half(x):
+    return x / 2
+
+try:
+    half("a")
+except TypeError as error:
+    failure = error
+"""
+
+
+def test_code_of_cells_is_sent_as_source(shell: Shell, in_sandbox: Sandbox) -> None:
+    """Classes, functions and errors that a cell made; and what IPython calls its own."""
+    assert shell.run(CODE).status == "ok"
+    shell.run("6 * 7")
+    ask(shell, "{{Plain}}|{{half}}|{{failure}}|{{_}} {{Out[3]}} {{In[3]}}")
+    plain, half, failure, last = sent(in_sandbox).split("|")
+    assert plain == "class Plain:\n    size = 3"
+    assert half == "def half(x):\n    return x / 2"
+    assert "return x / 2" in failure
+    assert failure.endswith("TypeError: unsupported operand type(s) for /: 'str' and 'int'")
+    assert last == "42 42 6 * 7"
+
+
+def test_a_frame_is_sent_as_a_table(shell: Shell, in_sandbox: Sandbox) -> None:
+    """The grey line says how much of it."""
+    shell.run("import pandas\ndf = pandas.DataFrame({'n': range(3400)})")
+    cell = ask(shell, "Look: {{df}}")
+    assert sent(in_sandbox).startswith("Look: | n |\n| --- |\n| 0 |\n| 1 |")
+    assert "of 3,400 rows)" in sent(in_sandbox)
+    assert "with df (500 of 3,400 rows)" in cell.html
+
+
+def test_a_system_text_of_an_unknown_name_is_refused(shell: Shell, in_sandbox: Sandbox) -> None:
+    """As any option's value that is nothing but a name."""
+    cell = shell.run(f"%%alcf {MODEL} -s $nobody\nhi")
+    assert cell.ename == "UsageError"
+    assert "no variable 'nobody'" in cell.said
+
+
 # Files
 
 
@@ -227,15 +269,3 @@ def test_no_token_is_sent_with_a_prompt(
     text = str(messages(in_sandbox))
     assert text.count('"access_token": "(token)"') >= 3
     assert text.count("environment-token") == 1  # what was typed
-
-
-def test_the_bearer_of_a_login_that_is_stored_nowhere_stays_out(in_sandbox: Sandbox) -> None:
-    """Redaction asks for the token that the next request would carry."""
-    from alcf_magics.notebook.redaction import Redaction
-
-    session = logged_in(in_sandbox)
-    token = session.account.credentials.grant().access_token.reveal()  # type: ignore[union-attr]
-    hide = Redaction.of(session)
-    assert hide(f"a {token} b") == "a (token) b"
-    assert token not in repr(hide)
-    session.close()
