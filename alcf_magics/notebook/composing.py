@@ -102,4 +102,4 @@ def _hints(typed: Typed, shell: Any) -> Iterator[str]:
     if names and not typed.raw:
         shown = ", ".join(f"{{{name}}}" for name in names[:_MOST_NAMES])
         more = " and others" if len(names) > _MOST_NAMES else ""
-        yield f"{shown}{more} sent as typed: {{{{{names[0]}}}}} sends the value"
+        yield f"{shown}{more} sent as typed: {{{{{names[0]}}}}} sends its value"

@@ -18,10 +18,11 @@ MODEL = "-m gpt-oss-120b"
 
 
 @pytest.fixture
-def ready(home: Path, sandbox: Sandbox) -> Iterator[Kernel]:
-    """A kernel with the magics, where somebody has logged in before."""
+def ready(request: pytest.FixtureRequest, home: Path, sandbox: Sandbox) -> Iterator[Kernel]:
+    """A kernel with the magics, where somebody has logged in before; an ipykernel 6 if asked."""
+    older = [request.getfixturevalue("older_kernel_path")] if hasattr(request, "param") else []
     log_in(sandbox, home)
-    with Kernel(env=sandbox.environment, home=home) as kernel:
+    with Kernel(env=sandbox.environment, home=home, pythonpath=older) as kernel:
         assert kernel.run("%load_ext alcf_magics").status == "ok"
         yield kernel
 
@@ -47,6 +48,16 @@ for n in range(3): print(f"step {n}", end="\\r")
 print()
 "the result"
 """
+
+
+@pytest.mark.parametrize("ready", ["older"], indirect=True)
+def test_an_older_kernel_is_heard_too(ready: Kernel, sandbox: Sandbox) -> None:
+    """Its messages are sent in another way."""
+    ready.run("print('printed'[::-1])\n'result'[::-1]")
+    ready.run("1 / 0")
+    assert ready.run(f"%%alcf {MODEL} --cells 2\nhi").status == "ok"
+    text = sent(sandbox)
+    assert text.index("detnirp") < text.index("'tluser'") < text.index("ZeroDivisionError")
 
 
 def test_all_that_cells_show_goes_along(ready: Kernel, sandbox: Sandbox) -> None:

@@ -98,7 +98,7 @@ def test_raw_sends_every_byte(shell: Shell, in_sandbox: Sandbox) -> None:
         ("{{q[99]}}", "{{q[99]}} was sent as typed: IndexError"),
         ("{{q:.3f}}", "{{q:.3f}} was sent as typed: ValueError"),
         ("{{q.upper()}}", "no call"),
-        ("what is {q}?", "{q} sent as typed: {{q}} sends the value"),
+        ("what is {q}?", "{q} sent as typed: {{q}} sends its value"),
     ],
 )
 def test_what_has_no_value_is_said(
