@@ -121,6 +121,8 @@ def _valued(match: re.Match[str], variables: Variables, hide: Hide) -> ValueText
         value = resolve(match["path"], variables)
         if match["spec"] is None:
             return value_text(value, hide)
+        if isinstance(value, str):
+            value = hide(value)  # before a format may cut it
         return ValueText.of(hide(format(value, match["spec"].strip())))
     except _Unresolved:
         raise

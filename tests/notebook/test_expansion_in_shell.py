@@ -236,6 +236,26 @@ def test_the_last_cells_go_along_in_order(shell: Shell, in_sandbox: Sandbox) -> 
     assert "with the last 2 cells (" in cell.html
 
 
+def test_a_terminals_cells_go_along_too(terminal: Shell, in_sandbox: Sandbox) -> None:
+    """Their sources, results and errors."""
+    terminal.run("one = 1\none")
+    terminal.run("1 / 0")
+    assert terminal.run(f"%alcf {MODEL} --cells all why?").status == "ok"
+    text = sent(in_sandbox)
+    assert "```python\none = 1\none\n```\nIt showed:\n```\n1\n```" in text
+    assert "ZeroDivisionError: division by zero" in text
+    assert text.endswith("\n\nwhy?")
+
+
+def test_a_loop_reads_its_variable_anew(shell: Shell, in_sandbox: Sandbox) -> None:
+    """Each `%alcf` in it sends the value of that turn, and the cell that runs is not above."""
+    loop = "for n in range(2):\n    %alcf -m gpt-oss-120b --cells all number {{n}}\n"
+    shell.run("a = 1")
+    assert shell.run(loop).status == "ok"
+    assert sent(in_sandbox).endswith("\n\nnumber 1")
+    assert "for n in" not in sent(in_sandbox)
+
+
 @pytest.mark.parametrize("number", ["0", "-1", "many", "1.5"])
 def test_a_wrong_number_of_cells_is_one_line(shell: Shell, number: str) -> None:
     """What --cells takes is said."""
