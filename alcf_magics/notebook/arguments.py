@@ -15,8 +15,10 @@ from IPython.core.error import UsageError
 from IPython.utils.text import DollarFormatter
 
 _WORD = re.compile(r"""\s*((?:'[^']*'|"(?:[^"\\]|\\.)*"|\\.|[^\s'"\\]|['"\\])+)""", re.S)
-_NAMED = re.compile(
-    r"(?<![\\\w$}^])(?:\$(?P<dollar>[A-Za-z_]\w*)(?![\w$])|\{(?P<brace>[A-Za-z_]\w*)\}(?!\{))"
+#: A variable in an option's value: `$name`, `{name}`; `{{name}}` is expansion.py's.
+NAMED = re.compile(
+    r"(?<![\\\w$}^])(?:\$(?P<dollar>[A-Za-z_]\w*)(?![\w$])"
+    r"|(?<!\{)\{(?P<brace>[A-Za-z_]\w*)\}(?!\{))"
 )
 _PIECE = re.compile(r"""'([^']*)'|"((?:[^"\\]|\\.)*)"|\\(.)|(.)""", re.S)
 
@@ -47,6 +49,7 @@ class Parser(argparse.ArgumentParser):
         self.longest = longest
         self.names: set[str] = set()
         self.takes_value: dict[str, str] = {}  # to the option's longest name
+        self.as_typed: set[str] = set()  # the longest names of options that `split` expands not
         self.option("--help", "-h", action="store_true", help="show this text")
 
     def option(self, *names: str, **settings: Any) -> None:
@@ -113,9 +116,10 @@ class Parser(argparse.ArgumentParser):
                 if value[0] in "'\"" and (len(value) < 2 or value[-1] != value[0]):
                     self.error(f"argument {name}: the quote is not closed")
                 # `--name=value`, so that a value may begin with a dash, or be empty.
-                words.append(f"{self.takes_value[name]}={expand(_unquoted(value))}")
+                longest, value = self.takes_value[name], _unquoted(value)
+                words.append(f"{longest}={value if longest in self.as_typed else expand(value)}")
             elif equals and name.startswith("--"):
-                words.append(f"{name}={expand(value)}")
+                words.append(f"{name}={value if name in self.as_typed else expand(value)}")
             else:
                 words.append(word)
         return words, position
@@ -149,12 +153,13 @@ def expanded(value: str, variables: Mapping[str, Any]) -> str:
             return str(DollarFormatter().vformat(value, (), variables))
         except Exception:  # as IPython does: what cannot be expanded stays as typed
             return value
+    return NAMED.sub(lambda match: named(match, variables), value)
 
-    def named(match: re.Match[str]) -> str:
-        name = match["dollar"] or match["brace"]
-        return str(variables[name]) if name in variables else match.group()
 
-    return _NAMED.sub(named, value)
+def named(match: re.Match[str], variables: Mapping[str, Any]) -> str:
+    """What stands for a match of NAMED: the variable's value, else what was typed."""
+    name = match["dollar"] or match["brace"]
+    return str(variables[name]) if name in variables else match.group()
 
 
 def _unquoted(word: str) -> str:

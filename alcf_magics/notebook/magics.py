@@ -16,6 +16,7 @@ from ..errors import AlcfError, LoginExpired, LoginFailed, in_one_line
 from ..told import Told
 from . import question_marks as questions
 from .arguments import Help, Parser, expanded
+from .cells_above import CellsAbove
 from .formatters import Formatters
 from .input_history import forget
 from .login import Logins
@@ -48,6 +49,7 @@ class AlcfMagics(Magics):
         super().__init__(shell)
         self.formatters = Formatters(shell)
         self.logins = Logins(shell)
+        self.cells_above = CellsAbove(shell)
 
     @line_magic
     def alcf_login(self, line: str) -> LoginStatus | None:
@@ -154,6 +156,7 @@ class AlcfMagics(Magics):
                 widgets=not is_headless(self.shell),
                 told=told,
                 made=self.formatters.has_page,
+                above=self.cells_above,
             )
         if not alone or not is_kernel(self.shell):
             self.formatters.on_screen(completion)
@@ -186,7 +189,7 @@ class AlcfMagics(Magics):
                 _tell(told)
 
     def _expanded(self, value: str) -> str:
-        """`-m $model` and `-m {model}` in an option; the prompt itself is never expanded."""
+        """`-m $model` and `-m {model}` in an option; a prompt has `{{name}}` alone."""
         return expanded(value, self.shell.user_ns)
 
 
@@ -217,6 +220,7 @@ def load(shell: InteractiveShell) -> None:
         magics = AlcfMagics(shell)
     shell.register_magics(magics)
     magics.formatters.install()
+    magics.cells_above.install()
     questions.install(shell)
 
 
@@ -231,5 +235,6 @@ def unload(shell: InteractiveShell) -> None:
     shell.configurables.remove(magics)
     magics.formatters.remove()
     magics.logins.close()
+    magics.cells_above.remove()
     questions.remove(shell)
     close()

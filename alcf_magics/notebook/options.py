@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from typing import Any
 
 from IPython.core.error import UsageError
@@ -53,6 +54,19 @@ def models_parser() -> Parser:
     return parser
 
 
+#: As many cells as there are.
+ALL_CELLS = sys.maxsize
+
+
+def _cells(text: str) -> int:
+    """What `--cells` takes. Raises ArgumentTypeError."""
+    if text == "all":
+        return ALL_CELLS
+    if text.isdecimal() and int(text) > 0:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"a number of cells, 1 or more, or all; not {text!r}")
+
+
 PARAMETER_NAMES = tuple(parameter.name for parameter in PARAMETERS)
 
 
@@ -81,6 +95,23 @@ def prompt_parser() -> Parser:
     parser.option("-m", "--model", default="", help="a model, or cluster:model; see %%alcf_models")
     parser.option("--cluster", metavar="NAME", default="", help="a model of this cluster")
     parser.option("-s", "--system", metavar="TEXT", default="", help="the system prompt")
+    parser.as_typed.add("--system")  # its values are put in with those of the prompt
+    parser.option(
+        "-f",
+        "--file",
+        metavar="PATH",
+        action="append",
+        default=[],
+        help="a text file to send along; several times for several",
+    )
+    parser.option(
+        "--cells",
+        metavar="N|all",
+        type=_cells,
+        default=0,
+        help="send the last N cells of this kernel along, with what they showed",
+    )
+    parser.option("--raw", action="store_true", help="leave {{name}} as typed")
     for parameter in PARAMETERS:
         _add_parameter(parser, parameter)
     parser.option(

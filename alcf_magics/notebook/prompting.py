@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from .composing import Typed, compose
 from .live import NotebookLive
 from .options import PARAMETER_NAMES
 from .terminal import TerminalLive
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from ..gateway.completions import Completion
     from ..gateway.models import Model
     from ..told import Told
+    from .cells_above import CellsAbove
 
 
 def ask(
@@ -28,6 +30,7 @@ def ask(
     widgets: bool,
     told: Told,
     made: Callable[[Completion, str], None],
+    above: CellsAbove,
 ) -> Completion:
     """Stream the answer to a prompt into the running cell, and return it.
 
@@ -46,11 +49,13 @@ def ask(
         if options.out:
             shell.user_ns[options.out] = completion
 
+    typed = Typed(prompt, options.system, tuple(options.file), options.cells, options.raw)
+    composed = compose(typed, shell, above, session, told)
     completion = session.exchange(
-        prompt,
+        composed.prompt,
         options.model,
         cluster=options.cluster,
-        system=options.system,
+        system=composed.system,
         format=options.format,
         view=view,
         bind=bind,

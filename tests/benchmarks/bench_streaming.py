@@ -9,8 +9,9 @@ Prints a table: for each shape and number of chunks (of five characters) the CPU
 real kernel spends on a `%%alcf` cell and on reading the same answer with bare httpx and
 json.loads, their ratio, the bytes of messages to the front end for each byte of the text, the
 number of draws, the longest time between two of them as a share of the whole, and by how much the
-kernel's memory grew beside the text. The stream comes from another process. Without `--rate` it comes as fast as the kernel reads it:
-that is the hardest for CPU a second, and the easiest for the ratio, as draws are by time.
+kernel's memory grew beside the text. The stream comes from another process. Without `--rate` it
+comes as fast as the kernel reads it: that is the hardest for CPU a second, and the easiest for the
+ratio, as draws are by time.
 The test suite runs small sizes (`pytest -m slow tests/benchmarks`).
 """
 
