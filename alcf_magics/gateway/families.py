@@ -11,7 +11,7 @@ from .models import Capabilities
 
 
 def capabilities_of(name: str) -> Capabilities:
-    """What models.yaml says of a model's family; a chat model of unknown size otherwise."""
+    """What models.yaml says of a model's family; else a chat model of which no more is known."""
     short = bare(name)
     for family in _tables()["families"]:
         if any(fnmatchcase(short, pattern) for pattern in family["match"]):
@@ -22,6 +22,7 @@ def capabilities_of(name: str) -> Capabilities:
                 embeddings=family.get("embeddings", False),
                 reasoning="reasoning" in family,
                 reasoning_levels=tuple(family.get("reasoning") or ()),
+                levels_known=True,
                 context_window=family.get("context"),
                 max_output=family.get("output"),
             )

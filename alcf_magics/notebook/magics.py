@@ -21,7 +21,7 @@ from .arguments import Help, Parser, expanded
 from .formatters import Formatters
 from .input_history import forget
 from .options import check_login, login_parser, logout_parser, models_parser, prompt_parser
-from .traits import Setting
+from .traits import DEFAULTS, Aliases, Setting
 from .wait_line import WaitLine
 
 if TYPE_CHECKING:
@@ -43,6 +43,10 @@ class AlcfMagics(Magics):
     model = Setting("The model of a prompt without -m (ALCF_MODEL).")
     session_policies = Setting("Policies that Globus asks of a login, separated by commas.")
     session_domains = Setting("Domains that Globus asks of a login, separated by commas.")
+
+    system = Setting("The system text of a prompt without -s.")
+    aliases = Aliases("Names of your own for models: {'fast': 'metis:gpt-oss-120b'}.")
+    vars().update(DEFAULTS)  # the default of each parameter, under its name
 
     def __init__(self, shell: InteractiveShell) -> None:
         super().__init__(shell)
