@@ -102,6 +102,10 @@ class Session:
         """
         return self._connection.catalog(max_age=max_age, described=described, told=told)
 
+    def known_catalog(self) -> Catalog | None:
+        """The catalog that was read last, at once; None before. It may be read behind your back."""
+        return self._connection.known_catalog()
+
     def resolve(self, name: str = "", cluster: str = "", *, told: Told = SILENT) -> Model:
         """The model that a name means now; no name means the configured model, or the default."""
         settings = self.settings

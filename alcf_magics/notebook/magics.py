@@ -18,6 +18,7 @@ from ..errors import AlcfError, LoginExpired, LoginFailed, NotLoggedIn, in_one_l
 from ..told import Told
 from . import question_marks as questions
 from .arguments import Help, Parser, expanded
+from .complete import Completions
 from .formatters import Formatters
 from .input_history import forget
 from .options import check_login, login_parser, logout_parser, models_parser, prompt_parser
@@ -51,6 +52,7 @@ class AlcfMagics(Magics):
     def __init__(self, shell: InteractiveShell) -> None:
         super().__init__(shell)
         self.formatters = Formatters(shell)
+        self.completions = Completions(shell)
 
     @line_magic
     def alcf_login(self, line: str) -> LoginStatus | None:
@@ -279,6 +281,7 @@ def load(shell: InteractiveShell) -> None:
         magics = AlcfMagics(shell)
     shell.register_magics(magics)
     magics.formatters.install()
+    magics.completions.install()
     questions.install(shell)
 
 
@@ -292,5 +295,6 @@ def unload(shell: InteractiveShell) -> None:
             shell.magics_manager.magics[kind].pop(name, None)
     shell.configurables.remove(magics)
     magics.formatters.remove()
+    magics.completions.remove()
     questions.remove(shell)
     close()
