@@ -12,7 +12,6 @@ from __future__ import annotations
 import atexit
 import os
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from .connection import CATALOG_SECONDS, Connection
@@ -40,7 +39,8 @@ class Session:
     """
 
     def __init__(self) -> None:
-        self._chosen: dict[str, str] = {}
+        self._chosen: dict[str, Any] = {}
+        self._defaults: dict[str, Any] = {}
         self._connection = Connection(lambda: self.settings)
 
     def __repr__(self) -> str:
@@ -66,16 +66,24 @@ class Session:
         """What was chosen for this session, by name; the rest is the environment's."""
         return dict(self._chosen)
 
-    def choose(self, **values: str | None) -> None:
-        """Choose settings for this session; None gives one back to the environment."""
-        unknown = set(values) - set(SETTING_NAMES)
-        if unknown:
-            raise TypeError(f"no such setting: {', '.join(sorted(unknown))}")
-        for name, value in values.items():
+    @property
+    def defaults(self) -> Mapping[str, Any]:
+        """The parameters of a request that gives none itself, by their Python names."""
+        return dict(self._defaults)
+
+    def choose(self, **values: Any) -> None:
+        """Choose settings, and defaults of parameters, for this session; None takes one back.
+
+        Raises TypeError for a name that is none, ValueError for a parameter out of range; nothing
+        is chosen then.
+        """
+        checked = {name: _checked(name, value) for name, value in values.items()}
+        for name, value in checked.items():
+            chosen = self._chosen if name in SETTING_NAMES else self._defaults
             if value is None:
-                self._chosen.pop(name, None)
+                chosen.pop(name, None)
             else:
-                self._chosen[name] = value
+                chosen[name] = value
 
     # Who
 
@@ -100,9 +108,14 @@ class Session:
         """
         return self._connection.catalog(max_age=max_age, described=described, told=told)
 
+    def known_catalog(self) -> Catalog | None:
+        """The catalog that was read last, at once; None before. It may be read behind your back."""
+        return self._connection.known_catalog()
+
     def resolve(self, name: str = "", cluster: str = "", *, told: Told = SILENT) -> Model:
         """The model that a name means now; no name means the configured model, or the default."""
-        wanted = name or self.settings.model
+        settings = self.settings
+        name, wanted = settings.meant(name), settings.meant(name or settings.model)
         # A name says enough: fewer requests, and a first prompt that waits for no turn.
         catalog = self.catalog(described=not wanted, told=told)
         if not name:
@@ -119,16 +132,18 @@ class Session:
         model: str = "",
         *,
         cluster: str = "",
-        system: str = "",
+        system: str | None = None,
         format: str = "markdown",
         **parameters: Any,
     ) -> Completion:
         """Send a prompt, or a list of messages as OpenAI has them; the whole completion.
 
         `model` and `cluster` are names as in `-m` and `--cluster`, `format` is markdown, text,
-        json or code. `parameters` are those of the magic: temperature (0 to 2), max_tokens (1 or
-        more), effort (low, medium or high). A wrong value is a RequestRefused, and nothing is
-        sent. What ends an answer early carries what came as `.completion`.
+        json or code. `parameters` are those of the magic under the names in gateway/parameters.py:
+        temperature (0 to 2), max_tokens (1 or more), stop (a text or up to 4), n, extra, … What is
+        not given is as `choose` has it. A value that is wrong, or that the model does not take, is
+        a RequestRefused, and nothing is sent. What ends an answer early carries what came as
+        `.completion`.
         """
         return self.exchange(
             prompt, model, cluster=cluster, system=system, format=format, **parameters
@@ -140,7 +155,7 @@ class Session:
         model: str = "",
         *,
         cluster: str = "",
-        system: str = "",
+        system: str | None = None,
         format: str = "markdown",
         **parameters: Any,
     ) -> Completion:
@@ -156,7 +171,7 @@ class Session:
         model: str = "",
         *,
         cluster: str = "",
-        system: str = "",
+        system: str | None = None,
         **parameters: Any,
     ) -> Iterator[str]:
         """Send a prompt; the pieces of the answer's text as they come.
@@ -171,7 +186,7 @@ class Session:
         model: str = "",
         *,
         cluster: str = "",
-        system: str = "",
+        system: str | None = None,
         **parameters: Any,
     ) -> AsyncIterator[str]:
         """The same as `stream`, for `async for`."""
@@ -194,7 +209,7 @@ class Session:
         model: str = "",
         *,
         cluster: str = "",
-        system: str = "",
+        system: str | None = None,
         format: str = "markdown",
         view: Callable[[Model], View] | None = None,
         bind: Callable[[Completion], None] = lambda completion: None,
@@ -205,14 +220,17 @@ class Session:
 
         `view` makes what shows the answer, `bind` gets the completion however the answer ends.
         """
-        from .exchanges import Exchange, prepared
+        from .exchanges import Exchange, fitted, prepared
 
+        if system is None:
+            system = _default_system(prompt, self.unchecked_settings.system)
         request = prepared(prompt, system, format, parameters)
         place = self.resolve(model, cluster, told=told)
+        request = fitted(request, parameters, self._defaults, place, told)
         return Exchange(
             self._connection,
             place,
-            replace(request, model=place.name),
+            request,
             asked=model,
             format=format,
             view=view(place) if view is not None else None,
@@ -238,6 +256,25 @@ class Session:
     def close(self) -> None:
         """Give everything back: connections and event loop."""
         self._connection.close()
+
+
+def _checked(name: str, value: Any) -> Any:
+    """A setting or a default as it is kept. Raises TypeError, ValueError."""
+    from .gateway.parameters import BY_NAME, checked
+
+    if name in BY_NAME:
+        return None if value is None else checked(name, value)
+    if name not in SETTING_NAMES:
+        raise TypeError(f"no such setting: {name}")
+    return value
+
+
+def _default_system(prompt: Prompt, default: str) -> str:
+    """The configured system text, for whoever does not say one, also among the messages."""
+    if isinstance(prompt, str | bytes | Mapping) or not isinstance(prompt, Sequence):
+        return default
+    roles = [m.get("role") if isinstance(m, Mapping) else getattr(m, "role", "") for m in prompt]
+    return "" if "system" in roles or "developer" in roles else default
 
 
 def _pieces(exchange: Exchange) -> Iterator[str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import math
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -63,6 +64,8 @@ class Connection:
         self._discovery: Discovery | None = None
         self._limit: RateLimit | None = None
         self._read: _Read | None = None
+        #: When it was last read in the background, on the monotonic clock.
+        self._sought = -math.inf
         self._history: History | None = None
         self._closed = False
 
@@ -149,6 +152,20 @@ class Connection:
         logins = self.account.logins
         self._read = _Read(catalog, time.monotonic(), gateway.url, described, logins)
         return catalog
+
+    def known_catalog(self) -> Catalog | None:
+        """The catalog that was read last, however old; asks nothing, and waits for nothing.
+
+        None where there is none yet. Where it is old, it is read anew in the background, once a
+        minute at most, however that goes.
+        """
+        read, now, url = self._read, time.monotonic(), self.settings().gateway_url
+        here = read is not None and read.url == url
+        fresh = here and read is not None and now - read.at < CATALOG_SECONDS
+        if not fresh and now - self._sought > CATALOG_SECONDS and not self._closed:
+            self._sought = now
+            self.runtime.start(self.catalog)
+        return read.catalog if here and read is not None else None
 
     def _discovered(self, gateway: Gateway) -> Discovery:
         with self._lock:

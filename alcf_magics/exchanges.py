@@ -34,6 +34,7 @@ from .gateway.chat import ChatRequest, Message
 from .gateway.chunks import Chunk
 from .gateway.completions import Completion
 from .gateway.models import Model
+from .gateway.parameters import fitted as fields_fitted
 from .showing.formats import FORMATS
 from .told import SILENT, Told
 
@@ -305,3 +306,25 @@ def prepared(
             f"format is one of {', '.join(FORMATS)}, not {format!r:.60}.", "Nothing was sent."
         )
     return ChatRequest.of("", prompt, system, **parameters)
+
+
+def fitted(
+    request: ChatRequest,
+    given: Mapping[str, Any],
+    defaults: Mapping[str, Any],
+    place: Model,
+    told: Told,
+) -> ChatRequest:
+    """The request to one model: what was given, and the defaults that it takes; others are told.
+
+    Raises RequestRefused where the model does not take something that was given.
+    """
+    try:
+        fields, notices = fields_fitted(given, defaults, place)
+    except ValueError as error:
+        wrong = str(error)
+    else:
+        for notice in notices:
+            told.notice(notice)
+        return replace(request, model=place.name, fields=fields)
+    raise RequestRefused(f"{wrong}.", "Nothing was sent; leave it out, or ask another model.")

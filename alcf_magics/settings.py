@@ -9,7 +9,8 @@ from __future__ import annotations
 import ipaddress
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
+from typing import Any
 from urllib.parse import urlsplit
 
 from .errors import GatewayUnreachable
@@ -39,6 +40,8 @@ class Settings:
 
     `session_policies` (comma-separated policy ids) and `session_domains` (comma-separated
     domains) are what Globus is asked to require of the login; an empty text asks for nothing.
+    `system` is the system text of a request that has none, `aliases` are names of a person's own
+    for models.
     """
 
     gateway_url: str = PRODUCTION_GATEWAY
@@ -46,14 +49,16 @@ class Settings:
     model: str = ""
     session_policies: str = SESSION_POLICY
     session_domains: str = ""
+    system: str = ""
+    aliases: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def load(
-        cls, chosen: Mapping[str, str] | None = None, environ: Mapping[str, str] | None = None
+        cls, chosen: Mapping[str, Any] | None = None, environ: Mapping[str, str] | None = None
     ) -> Settings:
         """Merge what was chosen over the environment over the defaults."""
         environ = os.environ if environ is None else environ
-        values = {
+        values: dict[str, Any] = {
             name: environ[variable].strip()
             for name, variable in _VARIABLES.items()
             if environ.get(variable, "").strip()
@@ -78,6 +83,11 @@ class Settings:
             self.gateway_url == PRODUCTION_GATEWAY
             and self.globus_auth_url == PRODUCTION_GLOBUS_AUTH
         )
+
+    def meant(self, name: str) -> str:
+        """The model that a name means: an alias in any case stands for another name."""
+        aliases = {alias.casefold(): model for alias, model in self.aliases.items()}
+        return aliases.get(name.casefold(), name)
 
 
 SETTING_NAMES = tuple(field.name for field in fields(Settings))

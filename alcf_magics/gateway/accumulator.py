@@ -19,6 +19,7 @@ class _Parts:
     texts: ThinkTags = field(default_factory=ThinkTags)
     finish_reason: str | None = None
     tool_calls: dict[int, dict[str, Any]] = field(default_factory=dict)
+    logprobs: dict[str, Any] | None = None
 
     def add(self, delta: Delta) -> None:
         texts = self.texts
@@ -30,13 +31,15 @@ class _Parts:
             texts.reasoning.add(delta.reasoning)
         if delta.finish_reason is not None:
             self.finish_reason = delta.finish_reason
+        if delta.logprobs is not None and not repeated:
+            self.logprobs = _more_logprobs(self.logprobs or {}, delta.logprobs)
         for call in delta.tool_calls:
             _merge_tool_call(self.tool_calls, call)
 
     def choice(self, index: int) -> Choice:
         calls = tuple(call for _, call in sorted(self.tool_calls.items()))
         text, reasoning = self.texts.whole()
-        return Choice(index, text, reasoning, self.finish_reason, calls)
+        return Choice(index, text, reasoning, self.finish_reason, calls, self.logprobs)
 
 
 class Accumulator:
@@ -131,6 +134,16 @@ class Follower:
     def rest(self, text: str) -> str:
         """What is left of the whole text."""
         return text[self.seen :]
+
+
+def _more_logprobs(before: dict[str, Any], piece: Mapping[str, Any]) -> dict[str, Any]:
+    """Lists (`content`, `refusal`) grow by an entry a token; all else is as it came last."""
+    for name, value in piece.items():
+        if isinstance(value, list) and isinstance(before.get(name), list):
+            before[name] += value
+        elif value is not None or name not in before:
+            before[name] = list(value) if isinstance(value, list) else value
+    return before
 
 
 def _merge_tool_call(calls: dict[int, dict[str, Any]], piece: Mapping[str, Any]) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 from ..errors import ModelNotFound, ModelNotReady
 from ..showing.display import CODE, line_html
 from ..showing.tables import html_table, shown, text_table
-from .families import bare, same_model
+from .families import bare, family_rank, same_model
 from .models import Model, Status
 
 COLUMNS = ("model", "cluster", "status", "capabilities", "context window")
@@ -105,8 +105,9 @@ class Catalog:
 
         A name counts without regard to case, with or without its organisation, and by the table
         of names that mean the same; `cluster:model` names one place. Live goes before not live,
-        the exact name before others, then the gateway's order. Without a name: the first live
-        chat model. Raises ModelNotFound with the three nearest names, or ModelNotReady.
+        the exact name before others, then the gateway's order. Without a name: the live chat model
+        of the first family in models.yaml. Raises ModelNotFound with the three nearest names, or
+        ModelNotReady.
         """
         before, colon, after = name.partition(":")
         if colon and before.casefold() in {known.casefold() for known in self.clusters}:
@@ -174,9 +175,9 @@ def table_text(catalog: Catalog) -> str:
 
 
 def _default(models: Sequence[Model], cluster: str) -> Model:
-    for model in models:
-        if model.live and model.capabilities.chat:
-            return model
+    chats = [model for model in models if model.live and model.capabilities.chat]
+    if chats:
+        return min(chats, key=lambda model: family_rank(model.name))
     where = f" on {cluster}" if cluster else ""
     raise ModelNotReady(
         f"No chat model is live{where} just now.", "Name one with -m; see %alcf_models"

@@ -60,6 +60,7 @@ class Delta:
     finish_reason: str | None = None
     tool_calls: tuple[Mapping[str, Any], ...] = ()
     whole: bool = False
+    logprobs: Mapping[str, Any] | None = None
 
 
 @dataclass(slots=True)
@@ -126,6 +127,7 @@ def _delta(choice: dict[str, Any], position: int) -> Delta:
         None if reason is None else _finish_reason(reason),
         (),
         whole,
+        _mapping(choice.get("logprobs")),
     )
     if len(part) > 1 or not content:  # most hold nothing but content
         delta.content += _text(part.get("refusal"))
@@ -149,6 +151,10 @@ def _text_of(content: object) -> str:
 
 def _calls(value: object) -> tuple[Mapping[str, Any], ...]:
     return tuple(c for c in value if isinstance(c, Mapping)) if isinstance(value, list) else ()
+
+
+def _mapping(value: object) -> Mapping[str, Any] | None:
+    return value if type(value) is dict else None
 
 
 def _text(value: object) -> str:

@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ..errors import AnswerInvalid
 from ..showing.display import answer_html, line_html
+from ..showing.formats import FORMATS
 from ..text import line, words
 from .chat import ChatRequest
 from .chunks import Usage
@@ -17,13 +19,17 @@ from .records import Record, version
 
 @dataclass(frozen=True)
 class Choice:
-    """One of the answers to a prompt (there is one unless more were asked for)."""
+    """One of the answers to a prompt (there is one unless more were asked for).
+
+    `logprobs` is what the server gave of each token, as OpenAI has it; None unless asked for.
+    """
 
     index: int
     text: str
     reasoning: str = ""
     finish_reason: str | None = None
     tool_calls: tuple[Mapping[str, Any], ...] = ()
+    logprobs: Mapping[str, Any] | None = None
 
 
 #: Stands for the first choice where nothing came.
@@ -32,7 +38,7 @@ _NO_CHOICE = Choice(0, "")
 
 @dataclass(frozen=True, repr=False)
 class Completion:
-    """An answer, whole or as far as it came. Its repr is its text.
+    """An answer, whole or as far as it came. Its repr is its text, that of all choices if several.
 
     `choices` holds all answers; `text`, `reasoning`, `finish_reason` and `tool_calls` are the
     first one's (`finish_reason` is `stop`, `length`, … or None when it broke off). `request` is
@@ -115,7 +121,9 @@ class Completion:
     @property
     def about(self) -> str:
         """The line under the answer: where from, tokens, seconds, how it ended if not by itself."""
-        return " · ".join(filter(None, [self.model, self.cluster, *self._costs(), self._end()]))
+        return " · ".join(
+            filter(None, [self.model, self.cluster, *self._costs(), _end(self._first)])
+        )
 
     def _costs(self) -> list[str]:
         parts = []
@@ -132,13 +140,6 @@ class Completion:
                 parts.append(f"{tokens_out / (self.seconds - first):,.0f} tokens/s")
         return parts
 
-    def _end(self) -> str:
-        if self.finish_reason == "length":
-            return "cut at the token limit: ask for more with --max-tokens"
-        if self.finish_reason is None:
-            return "ended early"
-        return "" if self.finish_reason == "stop" else f"ended: {self.finish_reason}"
-
     @property
     def metadata(self) -> dict[str, Any]:
         """What an output's metadata says of where the answer comes from."""
@@ -149,10 +150,36 @@ class Completion:
 
     def __repr__(self) -> str:
         """The text; where there is none, a line that says so, and what is there instead."""
-        if self.text:
-            return self.text
-        calls = [_call(call) for call in self.tool_calls]
-        return f"({'; '.join(['no text', *calls])})"
+        first = self.first_shown
+        return f"{self._title(0)}\n{first}\n\n{self.others}" if self.others else first
+
+    @property
+    def first_shown(self) -> str:
+        """What a reader sees of the first choice alone."""
+        return _shown(self._first)
+
+    @property
+    def others(self) -> str:
+        """The choices but the first as plain text, each under a title; empty where there is one."""
+        return "\n\n".join(
+            f"{self._title(position)}\n{_shown(choice)}"
+            for position, choice in enumerate(self.choices)
+            if position
+        )
+
+    @property
+    def others_html(self) -> str:
+        """The same as safe HTML, read and shown as the first one is where that can be done."""
+        return "".join(
+            line_html(self._title(position))
+            + answer_html(_shown(choice), choice.reasoning, *_readable(self.format, choice.text))
+            for position, choice in enumerate(self.choices)
+            if position
+        )
+
+    def _title(self, position: int) -> str:
+        end = _end(self.choices[position])
+        return f"[choice {position + 1} of {len(self.choices)}{end and f', {end}'}]"
 
     def __str__(self) -> str:
         return self.text
@@ -173,14 +200,40 @@ class Completion:
         if self.text:
             page = answer_html(self.text, self.reasoning, self.format, self.parsed, body=body)
         else:
-            page = answer_html("", self.reasoning, "text", opened=True) + line_html(repr(self))
-        return page + line_html(self.about)
+            page = answer_html("", self.reasoning, "text", opened=True)
+            page += line_html(self.first_shown)
+        others = self.others_html
+        first = line_html(self._title(0)) if others else ""
+        return first + page + others + line_html(self.about)
 
     def _repr_mimebundle_(
         self, include: object = None, exclude: object = None
     ) -> tuple[dict[str, str], dict[str, Any]]:
         """What a notebook keeps: text, safe HTML, and the record in the output's metadata."""
         return {"text/plain": repr(self), "text/html": self._repr_html_()}, self.metadata
+
+
+def _shown(choice: Choice) -> str:
+    """A choice's text; where there is none, a line that says so, and what is there instead."""
+    calls = [_call(call) for call in choice.tool_calls]
+    return choice.text or f"({'; '.join(['no text', *calls])})"
+
+
+def _end(choice: Choice) -> str:
+    """How a choice ended, if not by itself."""
+    if choice.finish_reason == "length":
+        return "cut at the token limit: ask for more with --max-tokens"
+    if choice.finish_reason is None:
+        return "ended early"
+    return "" if choice.finish_reason == "stop" else f"ended: {choice.finish_reason}"
+
+
+def _readable(format: str, text: str) -> tuple[str, Any]:
+    """The format that a text can be shown in, and what it reads out of the text."""
+    try:
+        return format, FORMATS[format].parse(text)
+    except AnswerInvalid:
+        return "text", None
 
 
 def _call(call: Mapping[str, Any]) -> str:

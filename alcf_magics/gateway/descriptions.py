@@ -41,13 +41,8 @@ def described(known: Capabilities, said: Mapping[str, Any]) -> Capabilities:
 
 def _by_words(known: Capabilities, words: set[str]) -> Capabilities:
     """The list is complete; what it leaves out is not there."""
-    reasons = "reasoning" in words
-    return replace(
-        known,
-        **{flag: flag in words for flag in _FLAGS},
-        reasoning=reasons,
-        reasoning_levels=known.reasoning_levels if reasons else (),
-    )
+    flags: dict[str, Any] = {flag: flag in words for flag in _FLAGS}
+    return replace(known, **flags, **_reasoning(known, "reasoning" in words))
 
 
 def _by_object(known: Capabilities, said: Mapping[str, Any]) -> Capabilities:
@@ -63,12 +58,18 @@ def _by_object(known: Capabilities, said: Mapping[str, Any]) -> Capabilities:
     if tools is not None:
         found["tools"] = tools
     if reasons is not None:
-        found["reasoning"] = reasons
-        found["reasoning_levels"] = known.reasoning_levels if reasons else ()
+        found |= _reasoning(known, reasons)
     window = said.get("context_window_tokens")
     if type(window) is int and 0 < window < _MOST_TOKENS:
         found["context_window"] = window
     return replace(known, **found)
+
+
+def _reasoning(known: Capabilities, reasons: bool) -> dict[str, Any]:
+    """Whether a model reasons, by its server; its levels are those of a family that does, too."""
+    if not reasons:
+        return {"reasoning": False, "reasoning_levels": (), "levels_known": True}
+    return {"reasoning": True, "levels_known": known.reasoning and known.levels_known}
 
 
 def _supported(said: Mapping[str, Any], name: str) -> bool | None:

@@ -11,21 +11,32 @@ from .models import Capabilities
 
 
 def capabilities_of(name: str) -> Capabilities:
-    """What models.yaml says of a model's family; a chat model of unknown size otherwise."""
+    """What models.yaml says of a model's family; else a chat model of which no more is known."""
+    families = _tables()["families"]
+    if (rank := family_rank(name)) == len(families):
+        return Capabilities()
+    family = families[rank]
+    return Capabilities(
+        chat=family.get("chat", True),
+        tools=family.get("tools", False),
+        vision=family.get("vision", False),
+        embeddings=family.get("embeddings", False),
+        reasoning="reasoning" in family,
+        reasoning_levels=tuple(family.get("reasoning") or ()),
+        levels_known=True,
+        context_window=family.get("context"),
+        max_output=family.get("output"),
+    )
+
+
+def family_rank(name: str) -> int:
+    """The place of a model's family in models.yaml, from 0; their number for one of none."""
     short = bare(name)
-    for family in _tables()["families"]:
+    families = _tables()["families"]
+    for rank, family in enumerate(families):
         if any(fnmatchcase(short, pattern) for pattern in family["match"]):
-            return Capabilities(
-                chat=family.get("chat", True),
-                tools=family.get("tools", False),
-                vision=family.get("vision", False),
-                embeddings=family.get("embeddings", False),
-                reasoning="reasoning" in family,
-                reasoning_levels=tuple(family.get("reasoning") or ()),
-                context_window=family.get("context"),
-                max_output=family.get("output"),
-            )
-    return Capabilities()
+            return rank
+    return len(families)
 
 
 def same_model(typed: str, known: str) -> bool:

@@ -24,6 +24,7 @@ class Status(IntEnum):
 class Capabilities:
     """What a model can do. `reasoning_levels` are what `--effort` may ask for.
 
+    `levels_known` says that there are no others; of a family that nobody knows it does not.
     `context_window` and `max_output` are in tokens, None where not known.
     """
 
@@ -33,6 +34,7 @@ class Capabilities:
     embeddings: bool = False
     reasoning: bool = False
     reasoning_levels: tuple[str, ...] = ()
+    levels_known: bool = False
     context_window: int | None = None
     max_output: int | None = None
 

@@ -212,7 +212,7 @@ class NotebookLive(Live):
         if self._alone:
             self._clear()
         if completion is not None and (completion.text or completion.reasoning):
-            page = answer_html(completion.text, completion.reasoning)
+            page = answer_html(completion.text, completion.reasoning) + completion.others_html
             page += line_html(why) + line_html(completion.about)
             text = f"{completion.text}\n[{why}]"
             self._publish(text, page, completion.metadata)

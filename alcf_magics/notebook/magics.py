@@ -17,12 +17,13 @@ from ..told import Told
 from . import question_marks as questions
 from .arguments import Help, Parser, expanded
 from .cells_above import CellsAbove
+from .complete import Completions
 from .formatters import Formatters
 from .input_history import forget
 from .login import Logins
 from .options import check_login, login_parser, logout_parser, models_parser, prompt_parser
 from .shells import is_headless, is_kernel, is_whole_cell
-from .traits import Setting
+from .traits import DEFAULTS, Aliases, Setting
 from .wait_line import WaitLine
 
 if TYPE_CHECKING:
@@ -45,11 +46,16 @@ class AlcfMagics(Magics):
     session_policies = Setting("Policies that Globus asks of a login, separated by commas.")
     session_domains = Setting("Domains that Globus asks of a login, separated by commas.")
 
+    system = Setting("The system text of a prompt without -s.")
+    aliases = Aliases("Names of your own for models: {'fast': 'metis:gpt-oss-120b'}.")
+    vars().update(DEFAULTS)  # the default of each parameter, under its name
+
     def __init__(self, shell: InteractiveShell) -> None:
         super().__init__(shell)
         self.formatters = Formatters(shell)
         self.logins = Logins(shell)
         self.cells_above = CellsAbove(shell)
+        self.completions = Completions(shell)
 
     @line_magic
     def alcf_login(self, line: str) -> LoginStatus | None:
@@ -221,6 +227,7 @@ def load(shell: InteractiveShell) -> None:
     shell.register_magics(magics)
     magics.formatters.install()
     magics.cells_above.install()
+    magics.completions.install()
     questions.install(shell)
 
 
@@ -236,5 +243,6 @@ def unload(shell: InteractiveShell) -> None:
     magics.formatters.remove()
     magics.logins.close()
     magics.cells_above.remove()
+    magics.completions.remove()
     questions.remove(shell)
     close()

@@ -70,6 +70,23 @@ def _cells(text: str) -> int:
 PARAMETER_NAMES = tuple(parameter.name for parameter in PARAMETERS)
 
 
+class _Joined(argparse.Action):
+    """What an option that may be repeated adds to what stood there before."""
+
+    def __init__(self, *, parameter: Parameter, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._kind = parameter.kind
+
+    def __call__(
+        self, parser: Any, namespace: argparse.Namespace, values: Any, option: str | None = None
+    ) -> None:
+        try:
+            joined = self._kind.joined(getattr(namespace, self.dest), values)
+        except ValueError as error:
+            raise argparse.ArgumentError(self, str(error)) from None
+        setattr(namespace, self.dest, joined)
+
+
 def _add_parameter(parser: Parser, parameter: Parameter) -> None:
     def read(text: str) -> Any:
         try:
@@ -81,7 +98,9 @@ def _add_parameter(parser: Parser, parameter: Parameter) -> None:
         *parameter.flags,
         dest=parameter.name,
         type=read,
-        metavar=parameter.metavar,
+        action=_Joined,
+        parameter=parameter,
+        metavar=parameter.kind.metavar,
         help=parameter.help,
     )
 
@@ -94,7 +113,7 @@ def prompt_parser() -> Parser:
     )
     parser.option("-m", "--model", default="", help="a model, or cluster:model; see %%alcf_models")
     parser.option("--cluster", metavar="NAME", default="", help="a model of this cluster")
-    parser.option("-s", "--system", metavar="TEXT", default="", help="the system prompt")
+    parser.option("-s", "--system", metavar="TEXT", default=None, help="the system prompt")
     parser.as_typed.add("--system")  # its values are put in with those of the prompt
     parser.option(
         "-f",

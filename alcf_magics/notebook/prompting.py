@@ -49,13 +49,14 @@ def ask(
         if options.out:
             shell.user_ns[options.out] = completion
 
-    typed = Typed(prompt, options.system, tuple(options.file), options.cells, options.raw)
+    typed = Typed(prompt, options.system or "", tuple(options.file), options.cells, options.raw)
     composed = compose(typed, shell, above, session, told)
     completion = session.exchange(
         composed.prompt,
         options.model,
         cluster=options.cluster,
-        system=composed.system,
+        # A system text that is not given is the default's; one that is given empty is none.
+        system=None if options.system is None else composed.system,
         format=options.format,
         view=view,
         bind=bind,

@@ -42,10 +42,16 @@ class TerminalLive(Live):
 
     def finish(self, completion: Completion) -> None:
         rest = self._text.rest(completion.text)
-        self._print(rest if completion.text else repr(completion), end="\n")
+        self._print(rest if completion.text else completion.first_shown, end="\n")
+        self._print_others(completion)
         print(f"[{completion.about}]", flush=True)
 
     def fail(self, completion: Completion | None, why: str) -> None:
         if completion is not None and completion.text:
             self._print(self._text.rest(completion.text), end="\n")
+            self._print_others(completion)
             print(f"[{completion.about}]", flush=True)
+
+    def _print_others(self, completion: Completion) -> None:
+        if completion.others:
+            self._print(completion.others, end="\n")

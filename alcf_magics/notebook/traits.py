@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from traitlets import TraitError, Unicode
+from traitlets import TraitError, TraitType, Unicode
 
 from .._session import session
+from ..gateway.parameters import PARAMETERS, Parameter
 
 
 class Setting(Unicode):  # type: ignore[type-arg]
@@ -23,3 +25,48 @@ class Setting(Unicode):  # type: ignore[type-arg]
         if not isinstance(value, str):
             raise TraitError(f"{self.name} is a text, not {value!r:.60}")
         session().choose(**{str(self.name): value})
+
+
+class Aliases(TraitType):  # type: ignore[type-arg]
+    """Names of a person's own for models: {"fast": "metis:gpt-oss-120b"}."""
+
+    info_text = "a dict of names: {'fast': 'metis:gpt-oss-120b'}"
+
+    def __init__(self, help: str) -> None:
+        super().__init__(help=help)
+        self.tag(config=True)
+
+    def get(self, obj: Any, cls: Any = None) -> dict[str, str]:
+        return dict(session().unchecked_settings.aliases)
+
+    def set(self, obj: Any, value: Any) -> None:
+        if not isinstance(value, Mapping) or not all(
+            isinstance(text, str) and text for pair in value.items() for text in pair
+        ):
+            raise TraitError(f"{self.name} is {self.info_text}, not {value!r:.60}")
+        session().choose(aliases=dict(value))
+
+
+class Default(TraitType):  # type: ignore[type-arg]
+    """The default of one parameter of requests; None where there is none."""
+
+    default_value: Any = None
+
+    def __init__(self, parameter: Parameter) -> None:
+        super().__init__(
+            help=f"The default of {parameter.flags[-1]}: {parameter.range}; None for none."
+        )
+        self.tag(config=True)
+
+    def get(self, obj: Any, cls: Any = None) -> Any:
+        return session().defaults.get(str(self.name))
+
+    def set(self, obj: Any, value: Any) -> None:
+        try:
+            session().choose(**{str(self.name): value})
+        except ValueError as error:
+            raise TraitError(str(error)) from None
+
+
+#: A trait for each row of the table of parameters.
+DEFAULTS = {parameter.name: Default(parameter) for parameter in PARAMETERS}

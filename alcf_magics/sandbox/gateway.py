@@ -309,11 +309,9 @@ class Gateway:
         if self._scenario.stream in ("error", "error_first"):
             reason = json.dumps(envelopes.ENGINE_FAILURE).encode()
             return self._failure(cluster, model, 500, reason, False)
-        choices = body.get("n")
         whole = reply(
             answer.completion(
                 route,
-                choices if isinstance(choices, int) and 1 <= choices <= 128 else 1,
                 measured=cluster.kind == "compute",
                 finished=self._scenario.stream != "unfinished",
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import itertools
 import json
 import math
 import re
@@ -12,6 +13,7 @@ import string
 import struct
 import time
 from dataclasses import dataclass, field
+from typing import TypeGuard
 
 from .clusters import Cluster, Model
 from .envelopes import DONE, JSON, event
@@ -52,7 +54,17 @@ REASONING = (
     "I answer with the text that was prepared for this case."
 )
 QUOTE_LENGTH = 60
-NUMBERS = ("temperature", "top_p", "max_tokens", "max_completion_tokens")
+NUMBERS = (
+    "temperature",
+    "top_p",
+    "max_tokens",
+    "max_completion_tokens",
+    "n",
+    "seed",
+    "top_logprobs",
+    "presence_penalty",
+    "frequency_penalty",
+)
 
 
 def pieces(script: Script) -> list[str]:
@@ -103,23 +115,35 @@ def complaint(route: str, model: Model, body: JSON) -> bytes | None:
 
 
 @dataclass(frozen=True)
-class Answer:
-    """One answer: its deltas, why it ended ("stop" or "length") and the prompt's token count."""
+class Choice:
+    """One of the answers: its deltas, and why it ended ("stop" or "length")."""
 
-    model: str
+    index: int
     deltas: tuple[Delta, ...]
     finish_reason: str
-    prompt_tokens: int
-    id: str = field(default_factory=lambda: "chatcmpl-" + _random(32))
-    created: int = field(default_factory=lambda: int(time.time()))
 
     def text(self, name: str = "content") -> str:
         """The deltas of one field, joined."""
         return "".join(text for field_name, text in self.deltas if field_name == name)
 
+
+@dataclass(frozen=True)
+class Answer:
+    """One answer with its choices and the prompt's token count.
+
+    `top` is how many other tokens the log probabilities name; None where none were asked for.
+    """
+
+    model: str
+    choices: tuple[Choice, ...]
+    prompt_tokens: int
+    top: int | None = None
+    id: str = field(default_factory=lambda: "chatcmpl-" + _random(32))
+    created: int = field(default_factory=lambda: int(time.time()))
+
     def usage(self) -> JSON:
-        """Token counts, estimated from words."""
-        spent = tokens(self.text("reasoning_content")) + tokens(self.text())
+        """Token counts, estimated from words; those of all choices together."""
+        spent = sum(tokens(c.text("reasoning_content")) + tokens(c.text()) for c in self.choices)
         return {
             "completion_tokens": spent,
             "prompt_tokens": self.prompt_tokens,
@@ -131,37 +155,34 @@ class Answer:
         """Events before the first text: a chat starts with a role and a null content."""
         if route == "completions":
             return []
-        return [self._event(self._choice(route, {"role": "assistant", "content": None}))]
+        start = {"role": "assistant", "content": None}
+        return [self._event(self._choice(route, choice, start)) for choice in self.choices]
 
     def middle(self, route: str) -> list[str]:
-        """One event a delta."""
+        """One event a delta, the choices in turn."""
+        turns = itertools.zip_longest(*(choice.deltas for choice in self.choices))
         return [
-            self._event(self._choice(route, {field_name: text}))
-            for field_name, text in self.deltas
-            if route != "completions" or field_name == "content"
+            self._event(self._choice(route, choice, {delta[0]: delta[1]}))
+            for turn in turns
+            for choice, delta in zip(self.choices, turn, strict=True)
+            if delta is not None and (route != "completions" or delta[0] == "content")
         ]
 
     def closing(self, route: str, include_usage: bool) -> list[str]:
-        """The finish reason, the usage if it was asked for, and [DONE]."""
-        events = [self._event(self._choice(route, {}, self.finish_reason))]
+        """The finish reasons, the usage if it was asked for, and [DONE]."""
+        events = [
+            self._event(self._choice(route, choice, {}, choice.finish_reason))
+            for choice in self.choices
+        ]
         if include_usage:
             events.append(self._event(None, usage=self.usage()))
         return [*events, DONE]
 
-    def completion(self, route: str, choices: int, *, measured: bool, finished: bool) -> JSON:
+    def completion(self, route: str, *, measured: bool, finished: bool) -> JSON:
         """The whole answer as one JSON. Globus Compute adds how long it took; an unfinished
         answer has neither a finish_reason nor a usage."""
-        message: JSON = {"role": "assistant", "content": self.text()}
-        if self.text("reasoning_content"):
-            message["reasoning_content"] = self.text("reasoning_content")
-        content: JSON = {"message": message}
-        if route == "completions":
-            content = {"text": self.text(), "logprobs": None}
-        reason = self.finish_reason if finished else None
         answer: JSON = {
-            "choices": [
-                {"finish_reason": reason, "index": index, **content} for index in range(choices)
-            ],
+            "choices": [self._whole(route, choice, finished) for choice in self.choices],
             "created": self.created,
             "model": self.model,
             "system_fingerprint": "sandbox",
@@ -174,11 +195,28 @@ class Answer:
             answer |= {"response_time": 0.1, "throughput_tokens_per_second": 100.0}
         return answer
 
-    def _choice(self, route: str, delta: JSON, reason: str | None = None) -> JSON:
-        choice: JSON = {"finish_reason": reason, "index": 0}
+    def _whole(self, route: str, choice: Choice, finished: bool) -> JSON:
+        reason = choice.finish_reason if finished else None
+        whole: JSON = {"finish_reason": reason, "index": choice.index}
         if route == "completions":
-            return {**choice, "text": delta.get("content", ""), "logprobs": None}
-        return {**choice, "delta": delta}
+            return {**whole, "text": choice.text(), "logprobs": None}
+        message: JSON = {"role": "assistant", "content": choice.text()}
+        if choice.text("reasoning_content"):
+            message["reasoning_content"] = choice.text("reasoning_content")
+        whole["message"] = message
+        if self.top is not None:
+            said = [text for name, text in choice.deltas if name == "content"]
+            whole["logprobs"] = logprobs(said, self.top)
+        return whole
+
+    def _choice(self, route: str, choice: Choice, delta: JSON, reason: str | None = None) -> JSON:
+        part: JSON = {"finish_reason": reason, "index": choice.index}
+        if route == "completions":
+            return {**part, "text": delta.get("content", ""), "logprobs": None}
+        if self.top is not None:
+            said = delta.get("content")
+            part["logprobs"] = logprobs([said], self.top) if said else None
+        return {**part, "delta": delta}
 
     def _event(self, choice: JSON | None, **more: JSON) -> str:
         return event(
@@ -194,26 +232,80 @@ class Answer:
         )
 
 
+def logprobs(said: list[str], top: int) -> JSON:
+    """An entry for each token, with the `top` likeliest ones in its place, itself first."""
+    return {"content": [_token(text, top) for text in said]}
+
+
+def _token(text: str, top: int) -> JSON:
+    share = hashlib.sha256(text.encode()).digest()[0] / 256  # the same for the same token
+    rivals = [(text, -share), *((f" other{rank}", -share - rank) for rank in range(1, top))]
+    entries: list[JSON] = [
+        {"token": token, "logprob": logprob, "bytes": list(token.encode())}
+        for token, logprob in rivals
+    ]
+    return {**entries[0], "top_logprobs": entries[:top]}
+
+
 def compose(body: JSON, model: Model, cluster: Cluster, settings: Settings) -> Answer:
     """The answer to a prompt: the settings' script, else the built-in text."""
     text = prompt_text(body)
     reasoning = settings.reasoning
     if reasoning is None:
         reasoning = REASONING if model.reasoning and body.get("reasoning_effort") else []
-    script = settings.answer
-    if script is None:
-        script = ANSWER.format(model=model.name, cluster=cluster.name, quote=quote(text))
-    deltas = [("reasoning_content", piece) for piece in pieces(reasoning)]
-    deltas += [("content", piece) for piece in pieces(script)]
-    limit = body.get("max_completion_tokens")
-    limit = body.get("max_tokens") if limit is None else limit
-    kept = deltas if limit is None else _within(deltas, limit)
+    thoughts = [("reasoning_content", piece) for piece in pieces(reasoning)]
+    built_in = ANSWER.format(model=model.name, cluster=cluster.name, quote=quote(text))
+
+    def choice(index: int) -> Choice:
+        script = settings.answer
+        if script is None:
+            script = built_in + _draw(body.get("seed"), index)
+        return _chosen(index, [*thoughts, *(("content", piece) for piece in pieces(script))], body)
+
+    count = body.get("n")
     return Answer(
         model=model.name,
-        deltas=tuple(kept),
-        finish_reason="stop" if len(kept) == len(deltas) else "length",
+        choices=tuple(map(choice, range(count if _is_count(count) else 1))),
         prompt_tokens=max(1, tokens(text)),
+        top=(body.get("top_logprobs") or 0) if body.get("logprobs") is True else None,
     )
+
+
+def _is_count(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and 1 <= value <= 128
+
+
+def _draw(seed: object, index: int) -> str:
+    """What sampling adds to the built-in text: the same for the same seed and choice."""
+    if seed is None and index == 0:
+        return ""
+    drawn = hashlib.sha256(f"{seed}/{index}".encode()).hexdigest()[:8]
+    return f"\nChoice {index + 1}, drawn with seed {seed}: {drawn}\n"
+
+
+def _chosen(index: int, deltas: list[Delta], body: JSON) -> Choice:
+    """One choice, as far as the request lets it go."""
+    limit = body.get("max_completion_tokens")
+    limit = body.get("max_tokens") if limit is None else limit
+    stopped = _before(deltas, body.get("stop"))
+    kept = stopped if limit is None else _within(stopped, limit)
+    return Choice(index, tuple(kept), "stop" if len(kept) == len(stopped) else "length")
+
+
+def _before(deltas: list[Delta], stop: object) -> list[Delta]:
+    """The deltas with their content cut before the first stop text, whichever that is."""
+    stops = [stop] if isinstance(stop, str) else stop if isinstance(stop, list) else []
+    said = "".join(text for name, text in deltas if name == "content")
+    ends = [said.find(text) for text in stops if isinstance(text, str) and text in said and text]
+    if not ends:
+        return deltas
+    left, kept = min(ends), []
+    for name, text in deltas:
+        if name == "content":
+            text, left = text[:left], left - min(left, len(text))
+        if text:
+            kept.append((name, text))
+    return kept
 
 
 def embed(body: JSON, model: Model) -> JSON:

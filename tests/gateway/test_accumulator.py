@@ -85,3 +85,18 @@ def test_whoever_passes_text_on_learns_that_it_was_reasoning() -> None:
         passed.append(follower.new(answer))
     assert passed == ["wh", "y", "", "ans", "wer"]
     assert follower.rest("answer!") == "!"
+
+
+def test_logprobs_add_up_as_the_server_gave_them() -> None:
+    """Each chunk brings an entry a token; of a choice that has none there is none."""
+
+    def piece(*tokens: str, index: int = 0) -> Chunk:
+        entries = [{"token": token, "logprob": -0.1} for token in tokens]
+        logprobs = {"content": entries, "refusal": None}
+        return chunk(choices=[{"index": index, "delta": {"content": "x"}, "logprobs": logprobs}])
+
+    first, second = accumulated(piece("a"), piece("b", "c"), content("y", index=1)).choices
+    assert first.logprobs is not None
+    assert [entry["token"] for entry in first.logprobs["content"]] == ["a", "b", "c"]
+    assert first.logprobs["refusal"] is None
+    assert second.logprobs is None

@@ -110,6 +110,23 @@ def test_live_models_come_first_in_the_gateways_order() -> None:
     assert TWO[0] == TWO.resolve()
 
 
+def test_the_default_is_of_the_first_family_that_is_live() -> None:
+    """The order of models.yaml counts, then the gateway's; a family that nobody knows is last."""
+    names = ("genslm-test", "facebook/sam3", "new/Thing-7B", "AuroraGPT-7B", "gpt-oss-20b")
+    known = catalog(tuple(f"red:{name}" for name in names), red=names)
+    assert known.resolve().name == "gpt-oss-20b"
+    assert catalog(tuple(f"red:{n}" for n in names[:4]), red=names).resolve().name == names[3]
+    assert catalog(tuple(f"red:{n}" for n in names[:3]), red=names).resolve().name == names[2]
+    with pytest.raises(ModelNotReady, match="No chat model is live"):
+        catalog(("red:genslm-test", "red:facebook/sam3"), red=names).resolve()
+
+
+@pytest.mark.parametrize("name", ["genslm-test", "facebook/sam3", "intfloat/e5-mistral-7b"])
+def test_what_is_no_chat_model_is_not_shown_as_one(name: str) -> None:
+    """Neither in the table nor among the capabilities."""
+    assert "chat" not in catalog((), red=(name,))[0].capabilities.words
+
+
 def test_select_narrows_by_pattern_cluster_and_state() -> None:
     """A pattern is part of a name, or a shell pattern."""
     assert {m.name for m in TWO.select("LLAMA")} == {

@@ -81,3 +81,16 @@ def test_no_answer_is_a_blank_cell() -> None:
     calling = replace(thought, choices=(Choice(0, "", "", "tool_calls", (call, {"x": 1})),))
     assert "calls f({&quot;a&quot;: &quot;&lt;b&gt;&quot;})" in calling._repr_html_()
     assert repr(calling) == '(no text; calls f({"a": "<b>"}); a call that cannot be read)'
+
+
+def test_several_choices_are_told_apart() -> None:
+    """Each has a title that says how it ended; what a choice cannot be read as is its text."""
+    one = replace(
+        completion("[1]", format="json", parsed=[1]),
+        choices=(Choice(0, "[1]", finish_reason="stop"), Choice(1, "<b>", finish_reason="length")),
+    )
+    assert repr(one).startswith("[choice 1 of 2]\n[1]\n\n[choice 2 of 2, cut at the token limit")
+    assert (one.text, one.first_shown) == ("[1]", "[1]")
+    page = one._repr_html_()
+    assert page.index("choice 1 of 2") < page.index("choice 2 of 2") < page.index("&lt;b&gt;")
+    assert completion("a").others == completion("a").others_html == ""
