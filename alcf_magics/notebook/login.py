@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import argparse
 import getpass
-import html
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from .._session import session
 from ..errors import LoginFailed, NotLoggedIn
 from ..settings import TOKEN_VARIABLE
-from ..showing.display import LINK
 from ..told import SILENT, Told
 from .local_sandbox import LocalSandbox
-from .outputs import publish
+from .login_link import show_link
 from .shells import is_headless, is_kernel
 
 if TYPE_CHECKING:
@@ -25,8 +23,6 @@ NOBODY = (
     f"This notebook runs without a person (no input is allowed): log in once in a notebook or "
     f"a terminal with %alcf_login, or set {TOKEN_VARIABLE}."
 )
-#: What to type where there is no box for the code.
-NEXT = "Open the link, log in, copy the code, and type: %alcf_login CODE"
 TRIES = 3
 
 
@@ -119,29 +115,3 @@ def prompt(
                 raise
             print(error, flush=True)
     raise AssertionError("unreachable")
-
-
-def show_link(url: str, *lines: str) -> Any:
-    """Show the link of a login and what to type next; the handle of that output.
-
-    The first of `lines` says why to log in, the others what else to know.
-    """
-    why, *others = lines or [""]
-    link = (
-        f'<a href="{html.escape(url)}" target="_blank" rel="noopener" style="{LINK}">'
-        "Open Globus</a>"
-    )
-    page = [
-        f"<p>{html.escape(why)}</p>" if why else "",
-        f"<p>{link}, log in, copy the code that it shows, and paste it below "
-        "(or type <code>%alcf_login CODE</code>).</p>",
-        *(f"<p>{html.escape(line)}</p>" for line in others),
-    ]
-    bundle = {"text/plain": link_text(url, *lines), "text/html": "".join(page)}
-    return publish(None, bundle)
-
-
-def link_text(url: str, *lines: str) -> str:
-    """The same as plain text."""
-    why, *others = lines or [""]
-    return "\n".join(filter(None, [why, f"Log in to ALCF: {url}", NEXT, *others]))

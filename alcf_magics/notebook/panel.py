@@ -21,7 +21,7 @@ from ..auth.account import Account
 from ..auth.authorization import PENDING_SECONDS
 from ..errors import AlcfError
 from ..told import Told
-from .login import link_text, show_link
+from .login_link import link_text, show_link
 from .outputs import discard, show_widget
 
 #: Seconds between two looks at the clock.
