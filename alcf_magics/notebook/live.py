@@ -178,7 +178,8 @@ class NotebookLive(Live):
         if self._alone:
             self._clear()
         else:
-            self._publish(completion.text, completion._repr_html_(), completion.metadata)
+            text = repr(completion) if completion.others else completion.text
+            self._publish(text, completion._repr_html_(), completion.metadata)
 
     def fail(self, completion: Completion | None, why: str) -> None:
         after_cell(self._reasoning.close)
