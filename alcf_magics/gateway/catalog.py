@@ -104,8 +104,9 @@ class Catalog:
 
         A name counts without regard to case, with or without its organisation, and by the table
         of names that mean the same; `cluster:model` names one place. Live goes before not live,
-        the exact name before others, then the gateway's order. Without a name: the
-        live chat model of the first family in models.yaml. Raises ModelNotFound with the three nearest names, or ModelNotReady.
+        the exact name before others, then the gateway's order. Without a name: the live chat
+        model of the first family in models.yaml. Raises ModelNotFound with the three nearest
+        names, or ModelNotReady.
         """
         before, colon, after = name.partition(":")
         if colon and before.casefold() in {known.casefold() for known in self.clusters}:
