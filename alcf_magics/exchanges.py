@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from dataclasses import dataclass, replace
@@ -317,6 +318,8 @@ def fitted(
 ) -> ChatRequest:
     """The request to one model: what was given, and the defaults that it takes; others are told.
 
+    Where nobody listens they are warnings.
+
     Raises RequestRefused where the model does not take something that was given.
     """
     try:
@@ -326,5 +329,7 @@ def fitted(
     else:
         for notice in notices:
             told.notice(notice)
+            if told is SILENT:  # of a plain call of Python's: then Python says it, once
+                warnings.warn(notice, stacklevel=4)
         return replace(request, model=place.name, fields=fields)
     raise RequestRefused(f"{wrong}.", "Nothing was sent; leave it out, or ask another model.")

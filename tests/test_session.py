@@ -157,3 +157,43 @@ def test_seconds_count_from_sending(sandbox: Sandbox) -> None:
     assert completion.first_token_seconds < waited / 2
     assert completion.seconds < waited
     session.close()
+
+
+def test_defaults_are_chosen_all_or_none(sandbox: Sandbox) -> None:
+    """Settings and parameters go by their names; with one that is wrong nothing is chosen."""
+    session = Session()
+    session.choose(temperature=0, model="x")
+    for wrong in ({"seed": 1, "n": 0}, {"seed": 1, "sead": 2}):
+        with pytest.raises((ValueError, TypeError), match=r"n is |sead"):
+            session.choose(**wrong)
+    assert session.defaults == {"temperature": 0}
+    session.choose(temperature=None)
+    assert session.defaults == {}
+    session.close()
+
+
+def test_a_default_that_is_left_out_is_a_warning(sandbox: Sandbox) -> None:
+    """A plain call has no cell to say it in; where the default was asked for, it is refused."""
+    session = logged_in(sandbox)
+    session.choose(effort="low", seed=7)
+    llama = "Llama-4-Maverick-17B-128E-Instruct"
+    with pytest.warns(UserWarning, match="The default effort = 'low' was left out: Llama") as said:
+        session.ask("hi", llama)
+    assert said[0].filename == __file__
+    assert "reasoning_effort" not in sandbox.requests[-1].body
+    assert sandbox.requests[-1].body["seed"] == 7
+    with pytest.raises(RequestRefused, match=r"effort cannot be 'low'.*Nothing was sent"):
+        session.ask("hi", llama, effort="low")
+    session.close()
+
+
+def test_choices_have_what_was_asked_for(sandbox: Sandbox) -> None:
+    """`.choices` holds all answers with their log probabilities, and `.text` is the first."""
+    session = logged_in(sandbox)
+    answer = session.ask("hi", "metis:gpt-oss-120b", n=2, logprobs=1, stop="No model")
+    assert [choice.finish_reason for choice in answer.choices] == ["stop", "stop"]
+    assert "No model" not in answer.text
+    for choice in answer.choices:
+        assert choice.logprobs is not None
+        assert "".join(token["token"] for token in choice.logprobs["content"]) == choice.text
+    session.close()

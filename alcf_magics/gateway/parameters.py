@@ -132,7 +132,7 @@ PARAMETERS = (
         "effort",
         ("--effort",),
         "how much a reasoning model reasons",
-        Word((NO_EFFORT, "low", "medium", "high")),
+        Word(("low", "medium", "high", NO_EFFORT)),
         as_fields=lambda effort: {} if effort == NO_EFFORT else {"reasoning_effort": effort},
         needs=_needs_levels,
     ),

@@ -191,7 +191,8 @@ class NotebookLive(Live):
             self._made(completion, self._finished_page(completion))
             self._clear()
         else:
-            self._publish(completion.text, completion._repr_html_(), completion.metadata)
+            text = repr(completion) if completion.others else completion.text
+            self._publish(text, completion._repr_html_(), completion.metadata)
 
     def _finished_page(self, completion: Completion) -> str:
         """The completion's page without rendering again what was rendered; empty if there is none.

@@ -121,7 +121,7 @@ def test_choices_files_and_variables(shell: Shell, home: Path, monkeypatch: Any)
     """Each option has its own values; what fits none is offered as it stands."""
     monkeypatch.chdir(home)
     shell.run("answer = 1")
-    assert tab(shell, "%%alcf --effort ") == ["none", "low", "medium", "high"]
+    assert tab(shell, "%%alcf --effort ") == ["low", "medium", "high", "none"]
     assert tab(shell, "%%alcf --format j") == ["json"]
     assert tab(shell, "%%alcf --out an") == ["answer"]
     assert tab(shell, "%%alcf --stop pri") == ["pri"]

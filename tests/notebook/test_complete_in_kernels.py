@@ -33,7 +33,7 @@ def test_tab_offers_what_fits_and_nothing_else(
         "metis:DeepSeek-R1",
     ]
     assert kernel.complete("%%alcf -m pri") == ["pri"]
-    assert kernel.complete("%%alcf --effort ") == ["none", "low", "medium", "high"]
+    assert kernel.complete("%%alcf --effort ") == ["low", "medium", "high", "none"]
     assert kernel.complete("%%alcf --no-such-option") == ["--no-such-option"]
     assert kernel.complete("%alcf_login --sta") == ["--status"]
     assert "print" in kernel.complete("pri")

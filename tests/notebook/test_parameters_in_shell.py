@@ -95,6 +95,12 @@ def test_all_choices_are_shown_and_kept(shell: Shell) -> None:
         assert output["data"][form].count("A sandbox answered") == 3
 
 
+def test_all_choices_are_shown_beside_other_code(shell: Shell) -> None:
+    """Where the answer is a display, too."""
+    cell = shell.run(f"x = 1\nanswer = %alcf {MODEL} -n 2 hi")
+    assert cell.outputs[-1]["data"]["text/plain"].count("A sandbox answered") == 2
+
+
 def test_a_terminal_shows_all_choices(terminal: Shell) -> None:
     """The first one as it comes, the others below it under a title each."""
     cell = terminal.run(f"%%alcf {MODEL} -n 2\nhi")
