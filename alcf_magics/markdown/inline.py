@@ -171,9 +171,10 @@ def pair_tags(state: StateInline) -> None:
 
 
 def _pair(open_ones: list[Token], closing: Token) -> None:
-    while open_ones:
+    if all(opening.tag != closing.tag for opening in open_ones[-_MAX_DEPTH:]):
+        return
+    opening = open_ones.pop()
+    while opening.tag != closing.tag:
         opening = open_ones.pop()
-        if opening.tag == closing.tag:
-            opening.type, opening.nesting = f"{opening.tag}_open", 1
-            closing.type, closing.nesting = f"{closing.tag}_close", -1
-            return
+    opening.type, opening.nesting = f"{opening.tag}_open", 1
+    closing.type, closing.nesting = f"{closing.tag}_close", -1

@@ -120,6 +120,7 @@ def parse(text: str, earlier: Parsed | None = None) -> Parsed:
     env: dict[str, Any] = {"docId": digest, "mathematics": masked}
     if earlier is not None:
         env["references"] = _references(earlier, masked)
+        env["repeated"] = earlier.env.get("repeated", 0)
     tokens: list[Token] | None
     try:
         tokens = whole().parse(masked.text, env)

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Container, Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from markdown_it.rules_core import StateCore
 from markdown_it.token import Token
 
 from .safe_html import shown_address
+
+if TYPE_CHECKING:
+    from .masking import Masked
 
 MAX_NESTING = 60
 """Blocks inside blocks that the parser follows."""
@@ -114,13 +118,24 @@ def links(state: StateCore) -> None:
         children = [child for child in token.children or () if child.type in _ADDRESSES]
         if not children:
             continue
-        written = sum(len(str(value)) for child in children for value in child.attrs.values())
-        surplus = max(written - _ENCODED * len(token.content.encode()), 0)
-        state.env["repeated"] = state.env.get("repeated", 0) + surplus
-        if state.env["repeated"] > _MAX_REPEATED and surplus:
+        repeated = state.env.get("repeated", 0)
+        surplus = _surplus(token.content, children, state.env["mathematics"], repeated)
+        state.env["repeated"] = repeated + surplus
+        if surplus and state.env["repeated"] > _MAX_REPEATED:
             for child in children:
                 child.attrs = {}
         _unlink(token.children or ())
+
+
+def _surplus(content: str, links: Iterable[Token], masked: Masked, repeated: int) -> int:
+    """Characters of addresses and titles that were not typed in this block."""
+    written = "\n".join(str(value) for link in links for value in link.attrs.values())
+    if repeated <= _MAX_REPEATED:  # beyond that, the length of its mathematics does not matter
+        written = masked.restored(written, str)
+    elif masked.key in written:
+        return _MAX_REPEATED
+    typed = masked.restored(content, str)
+    return max(len(written) - _ENCODED * len(typed.encode()), 0)
 
 
 def _unlink(children: Iterable[Token]) -> None:

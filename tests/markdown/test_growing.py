@@ -77,6 +77,19 @@ WORDS = st.lists(
             "\\",
             "*",
             "_a_",
+            "https://a.b/.",
+            "H<sub>2</sub>",
+            "<kbd>",
+            "</kbd>",
+            "<br>",
+            "**「x」**是",
+            "$.5",
+            "$50-$65=$-15",
+            "$ x = \\alpha$",
+            "$a | b$",
+            "$\\label{a}\\pmb{\\pmb{x}}$",
+            "the $x-$axis",
+            "[!NOTE]",
         ]
     ),
     min_size=1,
@@ -91,6 +104,12 @@ LEAVES = st.one_of(
         lambda p: f"{p[0]}\n{p[1]}\n\n{p[1]}" + ("\n" + p[0].rstrip("python") if p[2] else "")
     ),
     WORDS.map(lambda w: f"| a | b |\n|---|:-:|\n| {w} | $|x|$ |"),
+    WORDS.map(lambda w: f"| $a | b |\n|---|---|---|\n| {w} |\n| $c | d$ | e |"),
+    WORDS.map(lambda w: f"- [ ] {w}\n- [x] {w}"),
+    WORDS.map(lambda w: f"> [!TIP]\n> {w}\n>\n> {w}"),
+    st.tuples(WORDS, st.booleans()).map(lambda p: f"```math\n{p[0]}" + "\n```" * p[1]),
+    st.integers(45, 55).map(lambda n: f"$${'{' * n}x{'}' * n}$$"),
+    st.integers(1, 60).map(lambda n: f"{'*a **b ' * n}{'c** d*' * n}"),
     WORDS.map(lambda w: f"\\[\n{w}\n\n    x\n\\]"),
     WORDS.map(lambda w: f"$$\n{w}\n\n- b\n$$"),
     WORDS.map(lambda w: f"\\begin{{align}}\n{w}\n\n1. x\n\\end{{align}}"),
@@ -160,6 +179,16 @@ FRAGMENTS = st.lists(
             "[x] ",
             "1",
             "\\",
+            "<sub>",
+            "</sub>",
+            "https://",
+            "$a | b$",
+            "$.",
+            "math\n",
+            "[!NOTE]",
+            "- [ ] ",
+            "|-|-|",
+            "。**",
         ]
     ),
     max_size=30,
@@ -219,6 +248,14 @@ def test_a_reference_outlives_the_piece_that_defines_it() -> None:
     piece = growing.take(1)
     assert piece is not None
     assert '<a href="http://x.y/$z$"' in piece.html
+
+
+def test_pieces_know_what_was_repeated_before_them() -> None:
+    """The bound for addresses that are used again counts through the pieces as in the whole."""
+    text = f"[a]: http://x.y/{'z' * 3000}\n\n" + "[a] and *more*\n\n" * 60
+    taken = check(text, list(range(0, len(text), 100)), 1, each=False)
+    assert len(taken) > 5
+    assert "".join(piece.html for piece in taken).count("<a ") < 60
 
 
 def test_a_tail_that_means_something_new_is_drawn_anew() -> None:

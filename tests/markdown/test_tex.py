@@ -1,0 +1,156 @@
+"""TeX in a page that it shares with others leaves nothing behind, and ends soon."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from alcf_magics.markdown.tex import MAX_DEPTH, harmless
+from support.pages import mathematics, safe
+
+WRAPPINGS = [
+    ("$", "$"),
+    ("$$", "$$"),
+    ("\\(", "\\)"),
+    ("\\[", "\\]"),
+    ("\\begin{equation}", "\\end{equation}"),
+    ("\\begin{align}", "\\end{align}"),
+    ("```math\n", "\n```"),
+]
+
+
+@pytest.mark.parametrize(("before", "after"), WRAPPINGS)
+@pytest.mark.parametrize(
+    "state",
+    [
+        r"\label{eq:a}",
+        r"\label {eq:a_{1}}",
+        "\\label%\n{a}",
+        r"\label a",
+        r"\mathtoolsset{showonlyrefs}",
+        r"\mathtoolsset{prescript-sub-format=\mathbf}",
+        r"\usetagform{zz}",
+    ],
+)
+def test_what_would_stay_in_the_page_is_dropped(state: str, before: str, after: str) -> None:
+    """Labels and settings go, the formula around them stays, wherever it stands."""
+    (formula,) = mathematics(f"{before}\\alpha{state}y=1{after}")
+    assert "\\alpha y=1" in formula
+    assert not any(name in formula for name in ("label", "set", "tagform"))
+    assert safe(f"{before}x{state}{after}").count("x") == 1
+
+
+def test_a_reference_is_the_words_of_its_label() -> None:
+    r"""`\eqref` and `\ref` look nothing up; signs that a text may not hold are left out."""
+    assert harmless(r"$\eqref{eq:a_1}$") == r"$\text{(eq:a\_1)}$"
+    assert harmless(r"$x \ref{fig: 2}$") == r"$x \text{fig: 2}$"
+    assert harmless(r"$\cref a$") == r"$\text{a}$"
+    assert harmless(r"$\eqref{a$b^#~&%c}$") == r"$\text{(abc)}$"
+
+
+@pytest.mark.parametrize(
+    "tex",
+    [r"$\label$", r"$\label\x$", r"$\label{a{b{c}}}$", r"$\eqref$", r"$\label{$", r"\(\label\)"],
+)
+def test_state_that_cannot_be_told_from_the_formula_makes_it_text(tex: str) -> None:
+    """Where an argument ends is not guessed: such a piece is not typeset at all."""
+    assert harmless(tex) is None
+
+
+def test_a_tag_and_words_that_begin_like_state_stay() -> None:
+    r"""`\tag` is the formula's own; `\labels`, `\reflectbox` and `\\label` are other words."""
+    for tex in [r"$$x \tag{1}$$", r"$\labels x$", r"$\reflectbox{x}$", r"$\left(x\right)$"]:
+        assert harmless(tex) == tex
+
+
+NESTS = [
+    (r"\sqrt{", "}"),
+    (r"\frac{1}{", "}"),
+    (r"{\sqrt[3]{", "}}"),
+    ("{", "}"),
+    ("x^{", "}"),
+    (r"\left(", r"\right)"),
+    (r"\left\{", r"\right\}"),
+    (r"\begin{matrix}", r"\end{matrix}"),
+    (r"\begin {cases}a&", r"\end {cases}"),
+    (r"\text{$", "$}"),
+    (r"\displaystyle ", ""),
+    (r"\large ", ""),
+    (r"\color{red}", ""),
+    (r"x\over ", ""),
+    (r"\sqrt{%}" + "\n", "}"),
+    (r"{\verb|}|", "}"),
+    (r"\sqrt{\end{matrix}", "}"),
+    (r"\left({\right)", "}"),
+]
+"""Pairs that nest what stands between them; some look as if they ended it, and do not."""
+
+
+@pytest.mark.parametrize(("opening", "closing"), NESTS)
+def test_depth_is_bounded(opening: str, closing: str) -> None:
+    """Some levels are mathematics, more than the typesetter can take are text."""
+    for levels, is_formula in ((20, True), (MAX_DEPTH + 1, False), (110, False), (600, False)):
+        tex = f"$${opening * levels}x{closing * levels}$$"
+        assert (harmless(tex) is not None) == is_formula, levels
+        assert len(mathematics(tex)) == is_formula
+
+
+@given(st.lists(st.sampled_from(NESTS), min_size=MAX_DEPTH + 1, max_size=120))
+def test_depth_of_a_mix_is_bounded(pairs: list[tuple[str, str]]) -> None:
+    """It does not matter what is nested in what."""
+    tex = "".join(opening for opening, _ in pairs) + "x"
+    assert harmless(f"$${tex}{''.join(closing for _, closing in reversed(pairs))}$$") is None
+
+
+@given(st.lists(st.sampled_from([n for n in NESTS if n[1]]), max_size=6), st.integers(1, 400))
+def test_what_stands_side_by_side_is_not_deep(pairs: list[tuple[str, str]], times: int) -> None:
+    """Groups that were closed count no more, however many there are."""
+    well = [pair for pair in pairs if "verb" not in pair[0] and "\\end" not in pair[0]]
+    well = [pair for pair in well if "right" not in pair[0]]
+    tex = "".join(opening for opening, _ in well) + "x"
+    tex += "".join(closing for _, closing in reversed(well))
+    assert harmless(f"$${tex * times}$$") is not None
+
+
+EXPANDING = [r"\overbracket{", r"\underbracket[1pt]{", r"\centernot{", r"\xrightarrow{"]
+EXPANDING += [r"\xleftarrow[a]{", r"\xmapsto{", r"\adjustlimits{a}_{", r"\Aboxed{", r"\ce{A ->["]
+
+
+@given(st.lists(st.sampled_from(EXPANDING), min_size=4, max_size=12))
+def test_what_is_typeset_several_times_multiplies_little(nested: list[str]) -> None:
+    """Commands that typeset their argument more than once stand in one another thrice at most."""
+    tex = "".join(nested) + "x"
+    ends = "".join("]}" if opening[-1] == "[" else "}" for opening in reversed(nested))
+    assert harmless(f"$${tex}{ends}$$") is None
+
+
+@pytest.mark.parametrize("between", ["", r"\frac{1}{", r"\text{$", "{", r"\left(\sqrt{"])
+def test_bold_in_bold_is_never_typeset(between: str) -> None:
+    r"""`\pmb` typesets its argument three times: one in another, however far inside, is text."""
+    ends = "".join({"{": "}", "$": "$", "(": r"\right)"}.get(c, "") for c in reversed(between))
+    assert harmless(f"$\\pmb{{{between}\\pmb{{x}}{ends}}}$") is None
+    assert harmless(r"$\pmb{x} + \pmb{\frac{\mathbf{y}}{2}} \pmb x$") is not None
+
+
+@pytest.mark.parametrize(
+    "tex",
+    [
+        r"$\xrightarrow[\text{low}]{\ce{H2O}}$",
+        r"$\ce{2H2 + O2 ->[\Delta] 2H2O}$",
+        r"$\overbracket{\underbracket{a+b}_{c}}^{d}$",
+        r"\begin{array}{cc}" + r"\displaystyle a & \displaystyle b \\" * 200 + r"\end{array}",
+        r"\begin{aligned}" + r"x &\in [0, 1) \\" * 200 + r"\end{aligned}",
+        r"$f\colon A->[0, 1)" + r", \frac{x \in ]0, 1]}{2}" * 200 + "$",
+        r"$\braket{a|b}" + r" + \braket{a|b}" * 100 + "$",
+    ],
+)
+def test_usual_formulas_are_within_the_bounds(tex: str) -> None:
+    """What people write, long as it may be, is not deep."""
+    assert harmless(tex) == tex
+
+
+@pytest.mark.parametrize("name", ["newtagform", "renewtagform", "newcommand", "let", "definecolor"])
+def test_definitions_make_a_piece_text(name: str) -> None:
+    """What defines names for the whole page is never typeset."""
+    assert mathematics(f"$x \\{name}{{a}}{{b}}$ and $y$") == ["$y$"]
