@@ -57,7 +57,10 @@ TOO_MUCH = "\n\n".join(
 def notebook(*texts: str) -> nbformat.NotebookNode:
     """The reader's own formula, and an output for each text."""
     own = new_markdown_cell(r"$$r=0 \label{eq:a}$$")
-    return new_notebook(cells=[own, *(new_code_cell(SHOW.format(text=text)) for text in texts)])
+    made: NotebookNode = new_notebook(
+        cells=[own, *(new_code_cell(SHOW.format(text=text)) for text in texts)]
+    )
+    return made
 
 
 def typeset(lab: Lab, cell: int) -> int:
