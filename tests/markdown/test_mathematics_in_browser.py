@@ -57,9 +57,8 @@ TOO_MUCH = "\n\n".join(
 def notebook(*texts: str) -> nbformat.NotebookNode:
     """The reader's own formula, and an output for each text."""
     own = new_markdown_cell(r"$$r=0 \label{eq:a}$$")
-    made: NotebookNode = new_notebook(
-        cells=[own, *(new_code_cell(SHOW.format(text=text)) for text in texts)]
-    )
+    cells = [own, *(new_code_cell(SHOW.format(text=text)) for text in texts)]
+    made: nbformat.NotebookNode = new_notebook(cells=cells)
     return made
 
 
