@@ -2,7 +2,8 @@
 
 Follows the WHATWG specification (https://html.spec.whatwg.org/multipage/server-sent-events.html):
 lines end with CR, LF or CRLF; a byte order mark may come first; `data` lines join with LF; a
-comment is ignored; an event without a closing blank line is not given out before `end`.
+comment is ignored; an event without a closing blank line is not given out before `end`. Beyond it,
+a field `error` is an event of that name.
 """
 
 from __future__ import annotations
@@ -134,6 +135,10 @@ class Decoder:
         value = text.removeprefix(" ")
         if name == "event":
             self._event = value
+        elif name == "error":
+            # No field of the specification; some servers say so what went wrong.
+            self._event = "error"
+            self._add(value.encode())
         elif name == "id" and "\0" not in value:
             self._id = value
         elif name == "retry" and value.isascii() and value.isdigit():

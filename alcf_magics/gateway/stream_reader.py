@@ -20,6 +20,7 @@ import json
 from typing import Any
 
 from ..errors import CHECK_NETWORK, RUN_AGAIN, AlcfError, GatewayError, StreamBroken
+from ..text import line
 from .chunks import Chunk, Delta, chunk_of
 from .envelopes import API_ERROR_ID
 from .refusals import error_in_event
@@ -27,6 +28,9 @@ from .sse import Decoder, Event, LineTooLong
 
 #: Bytes of an answer that comes as one JSON object.
 MAX_WHOLE = 64 * 1024 * 1024
+
+#: Bytes of a body without events that are shown.
+_LOOKED_AT = 500
 
 _DECODE = json.JSONDecoder().raw_decode
 
@@ -51,6 +55,7 @@ class StreamReader:
         self._whole: list[bytes] | None = None
         self._size = 0
         self._sniffed = False
+        self._head = b""  # what a body begins with that holds no event
         self._finished: dict[int, bool] = {}
         #: Whether `[DONE]` was read: nothing follows it.
         self.done = False
@@ -94,6 +99,7 @@ class StreamReader:
         head = data.lstrip()
         if head:
             self._sniffed = True
+            self._head = head[:_LOOKED_AT]
             if head.startswith(b"{"):
                 self._whole, self._is_stream = [], False
         return data
@@ -111,6 +117,7 @@ class StreamReader:
         chunks: list[Chunk] = []
         if events and self._whole is None:
             self._is_stream = True  # whatever it calls itself
+            self._head = b""
         for event in events:
             data = event.data
             if data == "[DONE]":
@@ -184,7 +191,10 @@ class StreamReader:
         elif self.done:
             self._fail("The gateway sent an empty answer.")
         else:
-            self._fail("The gateway sent no answer.")
+            said = line(self._head.decode("utf-8", "replace"), 120)
+            self._fail(
+                f"The gateway sent no answer: {said}" if said else "The gateway sent no answer."
+            )
 
     def _fail(self, what: str) -> None:
         if not self.complete:
