@@ -20,9 +20,8 @@ import json
 from typing import Any
 
 from ..errors import CHECK_NETWORK, RUN_AGAIN, AlcfError, GatewayError, StreamBroken
-from ..text import line
 from .chunks import Chunk, Delta, chunk_of
-from .envelopes import API_ERROR_ID
+from .envelopes import API_ERROR_ID, read_reason
 from .refusals import error_in_event
 from .sse import Decoder, Event, LineTooLong
 
@@ -55,7 +54,8 @@ class StreamReader:
         self._whole: list[bytes] | None = None
         self._size = 0
         self._sniffed = False
-        self._head = b""  # what a body begins with that holds no event
+        self._eventful = False
+        self._head = b""  # what a body begins with, as long as it holds no event
         self._finished: dict[int, bool] = {}
         #: Whether `[DONE]` was read: nothing follows it.
         self.done = False
@@ -76,6 +76,8 @@ class StreamReader:
         if self._whole is not None:
             self._collect(data)
             return []
+        if not self._eventful and len(self._head) < _LOOKED_AT:
+            self._head += data[:_LOOKED_AT]
         try:
             return self._chunks(self._decoder.feed(data))
         except LineTooLong:
@@ -99,7 +101,6 @@ class StreamReader:
         head = data.lstrip()
         if head:
             self._sniffed = True
-            self._head = head[:_LOOKED_AT]
             if head.startswith(b"{"):
                 self._whole, self._is_stream = [], False
         return data
@@ -116,8 +117,7 @@ class StreamReader:
     def _chunks(self, events: list[Event]) -> list[Chunk]:
         chunks: list[Chunk] = []
         if events and self._whole is None:
-            self._is_stream = True  # whatever it calls itself
-            self._head = b""
+            self._is_stream = self._eventful = True  # whatever it calls itself
         for event in events:
             data = event.data
             if data == "[DONE]":
@@ -191,10 +191,8 @@ class StreamReader:
         elif self.done:
             self._fail("The gateway sent an empty answer.")
         else:
-            said = line(self._head.decode("utf-8", "replace"), 120)
-            self._fail(
-                f"The gateway sent no answer: {said}" if said else "The gateway sent no answer."
-            )
+            said = read_reason(self._head, {}).shown
+            self._fail(f"The gateway sent no answer{f': {said}' if said else ''}.")
 
     def _fail(self, what: str) -> None:
         if not self.complete:

@@ -132,7 +132,9 @@ class Growing:
         self._last = pending[cut:]
         self._rest = self._drawn = None
         finished = pending[:cut]
-        self._earlier = parsed.before(cut)
+        # What is counted through a text must be counted up to the cut, and not beyond it.
+        counted = bool(parsed.env.get("repeated"))
+        self._earlier = parse(finished, self._earlier) if counted else parsed.before(cut)
         self._finished.append(Piece(finished, self._earlier.html(highlight=True)))
         self._finished_length += cut
         return None
