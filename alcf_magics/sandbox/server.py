@@ -242,11 +242,12 @@ class Sandbox(Settings):
         for server in servers:
             for listener in server.servers:
                 listener.close()
-            for connection in list(server.server_state.connections):
-                if connection.transport is not None:
-                    connection.transport.abort()
+        await _turns()  # what was accepted just now becomes a connection
+        # The loop's own list: one that was accepted in this moment has no server that knows it.
+        for transport in list(getattr(self._loop, "_transports", {}).values()):
+            transport.abort()
         await asyncio.gather(*answering, *serving, return_exceptions=True)
-        await asyncio.sleep(0)  # a connection that was aborted closes at the next turn of the loop
+        await _turns()  # what was aborted closes
         if self._upstream is not None:
             await self._upstream.close()
 
@@ -320,6 +321,12 @@ class Recorder:
         finally:
             if not recorded:
                 record(0)
+
+
+async def _turns() -> None:
+    """Let the loop go round a few times: what was set going before has happened then."""
+    for _ in range(5):
+        await asyncio.sleep(0)
 
 
 def _config(app: ASGIApp) -> uvicorn.Config:
