@@ -26,7 +26,7 @@ from ..errors import (
     StreamBroken,
 )
 from ..settings import is_loopback
-from ..text import line, words
+from ..text import integer, line, words
 from ..told import SILENT, Told
 from .chat import ChatRequest
 from .chunks import Chunk
@@ -262,7 +262,7 @@ def _check_encoding(response: httpx.Response) -> None:
 
 def _parsed(content: bytes, response: httpx.Response, path: str) -> Any:
     try:
-        return json.loads(content)
+        return json.loads(_without_bearer(content, response), parse_int=integer)
     except (ValueError, RecursionError):
         pass
     raise GatewayError(

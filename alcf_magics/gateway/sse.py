@@ -3,15 +3,21 @@
 Follows the WHATWG specification (https://html.spec.whatwg.org/multipage/server-sent-events.html):
 lines end with CR, LF or CRLF; a byte order mark may come first; `data` lines join with LF; a
 comment is ignored; an event without a closing blank line is not given out before `end`.
+
+One thing more than it has: a line `error: …`, as llama.cpp writes it, is the data of an event
+of that name.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 #: Bytes in one line, or in the data of one event. A chunk is some hundred bytes; with log
 #: probabilities some ten thousand. More than this is not a stream of chunks.
 MAX_LINE = 4 * 1024 * 1024
+#: More digits are no time to wait, and Python reads no number of some thousand.
+_MILLISECONDS = re.compile("[0-9]{1,18}")
 
 
 class LineTooLong(ValueError):
@@ -136,8 +142,11 @@ class Decoder:
             self._event = value
         elif name == "id" and "\0" not in value:
             self._id = value
-        elif name == "retry" and value.isascii() and value.isdigit():
+        elif name == "retry" and _MILLISECONDS.fullmatch(value):
             self._retry = int(value)
+        elif name == "error":
+            self._event = name
+            self._add(value.encode())
 
     def _check(self, size: int) -> None:
         if size > self._max_line:

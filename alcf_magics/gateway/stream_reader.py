@@ -16,10 +16,12 @@ All ways in which a body can end, and what is made of each:
 
 from __future__ import annotations
 
+import codecs
 import json
 from typing import Any
 
 from ..errors import CHECK_NETWORK, RUN_AGAIN, AlcfError, GatewayError, StreamBroken
+from ..text import integer
 from .chunks import Chunk, Delta, chunk_of
 from .envelopes import API_ERROR_ID
 from .refusals import error_in_event
@@ -28,7 +30,12 @@ from .sse import Decoder, Event, LineTooLong
 #: Bytes of an answer that comes as one JSON object.
 MAX_WHOLE = 64 * 1024 * 1024
 
+#: Characters of a secret, at least: fewer may be anybody's words.
+_SHORTEST_SECRET = 16
+
 _DECODE = json.JSONDecoder().raw_decode
+#: Costs more, and reads what holds a number of thousands of digits.
+_DECODE_ALL = json.JSONDecoder(parse_int=integer).raw_decode
 
 
 class StreamReader:
@@ -45,12 +52,14 @@ class StreamReader:
         secret: str = "",
     ) -> None:
         self._secret = json.dumps(secret)[1:-1]
+        self._hides = len(secret) >= _SHORTEST_SECRET
         self._is_stream = content_type.startswith("text/event-stream")
         self._asked = asked
         self._decoder = Decoder()
         self._whole: list[bytes] | None = None
         self._size = 0
         self._sniffed = False
+        self._head = b""
         self._finished: dict[int, bool] = {}
         #: Whether `[DONE]` was read: nothing follows it.
         self.done = False
@@ -81,7 +90,7 @@ class StreamReader:
         """The chunks that the end of the body completes; then `failure` says if it ended badly."""
         chunks: list[Chunk] = []
         if self._whole is not None:
-            body = b"".join(self._whole).decode("utf-8", "replace")
+            body = b"".join(self._whole).decode("utf-8-sig", "replace")
             chunks = self._chunks([Event(body)] if body.strip() else [])
         elif not self.done and self.failure is None:
             chunks = self._chunks(self._decoder.end())
@@ -91,7 +100,11 @@ class StreamReader:
 
     def _sniff(self, data: bytes) -> bytes:
         """What begins as a JSON object is one, whatever its label; all else is a stream."""
-        head = data.lstrip()
+        data, self._head = self._head + data, b""
+        if codecs.BOM_UTF8.startswith(data):  # what begins as a mark may go on as anything
+            self._head = data
+            return b""
+        head = data.removeprefix(codecs.BOM_UTF8).lstrip()
         if head:
             self._sniffed = True
             if head.startswith(b"{"):
@@ -116,6 +129,8 @@ class StreamReader:
             if data == "[DONE]":
                 self.done = True
                 break
+            if self._hides and self._secret in data:
+                data = event.data = data.replace(self._secret, "(token)")
             try:
                 value, end = _DECODE(data)
             except (ValueError, RecursionError):
@@ -139,7 +154,7 @@ class StreamReader:
         text, position, values = event.data.strip(), 0, []
         try:
             while position < len(text):
-                value, position = _DECODE(text, position)
+                value, position = _DECODE_ALL(text, position)
                 if type(value) is not dict:
                     raise ValueError("no object")
                 values.append(value)
@@ -155,13 +170,19 @@ class StreamReader:
 
     def _is_error(self, value: dict[str, Any], name: str) -> bool:
         """Whether an object is no chunk but an error; notes it as the failure that it is."""
-        if self._secret:
-            value = json.loads(json.dumps(value).replace(self._secret, "(token)"))
-        error = error_in_event(value, name=name, began=self.began, asked=self._asked)
+        try:
+            error = self._error(value, name)
+        except RecursionError:  # what could be read just so cannot be written again
+            error = StreamBroken("The model server broke off: no reason given.", RUN_AGAIN)
         # What goes wrong behind the end of an answer takes nothing from it.
         if error is not None and not self.complete and self.failure is None:
             self.failure = error
         return error is not None
+
+    def _error(self, value: dict[str, Any], name: str) -> AlcfError | None:
+        if self._secret:
+            value = json.loads(json.dumps(value).replace(self._secret, "(token)"))
+        return error_in_event(value, name=name, began=self.began, asked=self._asked)
 
     def _see(self, delta: Delta) -> None:
         if delta.content or delta.reasoning:
