@@ -12,6 +12,7 @@ from .._session import session
 from ..errors import LoginFailed, NotLoggedIn
 from ..settings import TOKEN_VARIABLE
 from ..showing.display import LINK
+from ..showing.escaping import escaped
 from ..told import SILENT, Told
 from .local_sandbox import LocalSandbox
 from .outputs import publish
@@ -132,10 +133,10 @@ def show_link(url: str, *lines: str) -> Any:
         "Open Globus</a>"
     )
     page = [
-        f"<p>{html.escape(why)}</p>" if why else "",
+        f"<p>{escaped(why)}</p>" if why else "",
         f"<p>{link}, log in, copy the code that it shows, and paste it below "
         "(or type <code>%alcf_login CODE</code>).</p>",
-        *(f"<p>{html.escape(line)}</p>" for line in others),
+        *(f"<p>{escaped(line)}</p>" for line in others),
     ]
     bundle = {"text/plain": link_text(url, *lines), "text/html": "".join(page)}
     return publish(None, bundle)
