@@ -4,7 +4,8 @@ All ways in which a body can end, and what is made of each:
 
 | what came                                             | what it is                              |
 |-------------------------------------------------------|-----------------------------------------|
-| a finish reason for every choice that began           | complete, whatever comes or breaks then |
+| a finish reason for every choice that was asked for   | complete, whatever comes or breaks then |
+| `[DONE]`, or the end, with every choice finished      | complete, also if fewer came            |
 | `[DONE]`, or the end, with a choice unfinished        | StreamBroken, with what came            |
 | `[DONE]`, or the end, and no choice at all            | StreamBroken: empty, or no answer       |
 | an error in an event, before any text                 | the error that it is                    |
@@ -42,7 +43,7 @@ class StreamReader:
     """Reads one answer. After each read: the chunks, then perhaps `failure`, or `done`.
 
     `asked` names what was asked for, for the words of an error; in these `secret`, which the
-    other side may repeat, reads as `(token)`.
+    other side may repeat, reads as `(token)`. `choices` is how many answers were asked for.
     """
 
     def __init__(
@@ -50,11 +51,13 @@ class StreamReader:
         content_type: str = "text/event-stream",
         asked: str = "the model",
         secret: str = "",
+        choices: int = 1,
     ) -> None:
         self._secret = json.dumps(secret)[1:-1]
         self._hides = len(secret) >= _SHORTEST_SECRET
         self._is_stream = content_type.startswith("text/event-stream")
         self._asked = asked
+        self._choices = choices
         self._decoder = Decoder()
         self._whole: list[bytes] | None = None
         self._size = 0
@@ -72,6 +75,11 @@ class StreamReader:
     def complete(self) -> bool:
         """Whether every choice that began has a finish reason."""
         return bool(self._finished) and all(self._finished.values())
+
+    @property
+    def owes_nothing(self) -> bool:
+        """Whether the answer is complete, and no choice that was asked for has yet to begin."""
+        return self.complete and len(self._finished) >= self._choices
 
     def feed(self, data: bytes) -> list[Chunk]:
         """The chunks that a read completes; what a failure follows is among them."""
@@ -175,7 +183,7 @@ class StreamReader:
         except RecursionError:  # what could be read just so cannot be written again
             error = StreamBroken("The model server broke off: no reason given.", RUN_AGAIN)
         # What goes wrong behind the end of an answer takes nothing from it.
-        if error is not None and not self.complete and self.failure is None:
+        if error is not None and not self.owes_nothing and self.failure is None:
             self.failure = error
         return error is not None
 
@@ -208,5 +216,5 @@ class StreamReader:
             self._fail("The gateway sent no answer.")
 
     def _fail(self, what: str) -> None:
-        if not self.complete:
+        if not self.owes_nothing:
             self.failure = StreamBroken(what, RUN_AGAIN)

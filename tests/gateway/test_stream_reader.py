@@ -171,3 +171,21 @@ def test_the_token_is_in_no_part_of_an_answer() -> None:
     [choice] = answer.choices
     assert (answer.model, answer.id) == ("m (token)", "(token)")
     assert (choice.text, choice.finish_reason) == ("You sent (token).", "(token)")
+
+
+def test_a_choice_that_has_yet_to_begin_is_waited_for() -> None:
+    """Of several answers, some servers write one behind the other: an error between is told."""
+    reader = StreamReader(choices=2)
+    reader.feed(piece("first", "stop"))
+    assert reader.complete
+    assert not reader.owes_nothing
+    reader.feed(event(ERROR))
+    assert isinstance(reader.failure, StreamBroken)
+
+
+def test_fewer_choices_than_were_asked_for_are_an_answer() -> None:
+    """A server that takes no notice of `n` has ended well all the same."""
+    reader = StreamReader(choices=2)
+    reader.feed(piece("first", "stop") + DONE)
+    reader.end()
+    assert reader.failure is None
