@@ -8,8 +8,10 @@ from __future__ import annotations
 import atexit
 import contextlib
 import math
+import os
 import threading
 import time
+import weakref
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import CancelledError
 from dataclasses import dataclass
@@ -48,6 +50,10 @@ class _Read:
     logins: int
 
 
+#: Those of this process, for a child that is forked off.
+_ALL: weakref.WeakSet[Connection] = weakref.WeakSet()
+
+
 class Connection:
     """Everything that requests of one session share. Thread-safe.
 
@@ -68,6 +74,17 @@ class Connection:
         self._sought = -math.inf
         self._history: History | None = None
         self._closed = False
+        #: What a parent process goes on using: nothing of it is to be closed here.
+        self._parents: tuple[object, ...] = ()
+        _ALL.add(self)
+
+    def begin_anew(self) -> None:
+        """In a forked child: threads, event loop and sockets are the parent's."""
+        if self._runtime is not None:
+            atexit.unregister(self.close)
+        self._lock = threading.RLock()
+        self._parents = self._runtime, self._gateway, self._discovery, self._limit
+        self._runtime = self._gateway = self._discovery = self._limit = None
 
     @property
     def runtime(self) -> Runtime:
@@ -250,3 +267,12 @@ class Connection:
         if gateway is not None:
             with contextlib.suppress(AlcfError, CancelledError):
                 self.runtime.run(gateway.aclose)
+
+
+def _begin_anew_after_fork() -> None:
+    for connection in list(_ALL):
+        connection.begin_anew()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew_after_fork)

@@ -207,13 +207,15 @@ class Exchange:
     ) -> None:
         self._told.waiting("")  # what the event loop takes away later comes too late to be shown
         if isinstance(error, CancelledError):
-            raise AlcfError("The session was closed while it waited.") from None
-        if error is not None:
-            self._break_off(error)
-            return
+            closed = AlcfError("The session was closed while it waited.")
+            self._break_off(closed)
+            raise closed from None
         try:
-            self._complete()
-        except KeyboardInterrupt as interrupt:  # late: while the whole was read or shown
+            if error is None:
+                self._complete()
+            else:
+                self._break_off(error)
+        except KeyboardInterrupt as interrupt:  # late, or the second: while the end was shown
             self._break_off(interrupt)
             raise
 

@@ -13,6 +13,7 @@ from .gateway.completions import Completion
 from .showing.display import line_html
 from .showing.tables import Cell, html_table, text_table
 from .showing.times import moment
+from .text import line
 
 COLUMNS = ("no", "when", "model", "prompt", "answer", "tokens in", "tokens out", "seconds", "ended")
 #: Characters of a prompt or an answer that the table shows.
@@ -124,8 +125,8 @@ def _saved(completion: Completion, texts: bool) -> dict[str, Any]:
 
 
 def _beginning(text: str) -> str:
-    one = " ".join(text[: 4 * BEGINNING].split())
-    return one if len(one) <= BEGINNING else one[: BEGINNING - 1].rstrip() + "…"
+    # A row is a line: what turns its direction stays in the answer's own block.
+    return line(text[: 4 * BEGINNING], BEGINNING)
 
 
 def _out(usage: Usage) -> str:

@@ -1,4 +1,4 @@
-"""Foreign text made safe to show, once, where it is read. Pure.
+"""Foreign text, and numbers in it, made safe once, where they are read. Pure.
 
 What comes from outside (answers, names, messages) passes here when it becomes one of our values;
 after that no code needs to know. An answer keeps its bidi signs, which belong to its language and
@@ -26,6 +26,8 @@ LINE = 400
 #: Pieces that are kept apart: each costs ten times the letters in it.
 _MOST_PIECES = 4096
 _LONGEST = 100_000
+#: Digits of a whole number: beyond some thousand Python refuses to read one.
+_MOST_DIGITS = 500
 
 
 def clean(text: str) -> str:
@@ -57,6 +59,14 @@ def line(text: object, limit: int = LINE) -> str:
     if not one.isprintable():
         one = "".join(filter(_is_shown, one))
     return one if len(one) <= limit else one[: limit - 1].rstrip() + "…"
+
+
+def integer(written: str) -> int | None:
+    """A whole number as JSON writes it; None for one without end, which says nothing.
+
+    For `parse_int`: whoever sends such a number is not to cost what stands beside it.
+    """
+    return int(written) if len(written) <= _MOST_DIGITS else None
 
 
 def _is_shown(character: str) -> bool:

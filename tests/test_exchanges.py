@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -281,3 +282,46 @@ def _outage(seconds: float) -> GatewayUnreachable:
     error = GatewayUnreachable("Globus is away")
     error.retry_after = seconds
     return error
+
+
+class Impatient(Screen):
+    """A view in which somebody interrupts once more whenever an end is shown."""
+
+    def _note(self, what: str, why: str = "") -> None:
+        super()._note(what, why)
+        if len(self.ends) == 1:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("scenario", ["default", "cut_mid_stream"])
+def test_an_interrupt_while_the_end_is_shown_costs_nothing(
+    session: Session, sandbox: Sandbox, scenario: str
+) -> None:
+    """The answer is kept and carried, and its end is told in one line."""
+    sandbox.scenario = scenario
+    screen = Impatient()
+    with pytest.raises(KeyboardInterrupt) as caught:
+        session.exchange("hi", view=lambda place: screen).run()
+    assert caught.value.completion is session.history[-1]  # type: ignore[attr-defined]
+    assert hasattr(caught.value, "_render_traceback_")
+    assert screen.ends[-1] == "fail interrupted"
+    assert len(session.history) == 1
+
+
+def test_closing_the_session_keeps_what_had_come(session: Session, sandbox: Sandbox) -> None:
+    """A prompt that loses its session ends as any other does: told, bound, carried."""
+    sandbox.scenario = "slow"
+    screen, bound = Screen(), list[Completion]()
+    exchange = session.exchange("hi", view=lambda place: screen, bind=bound.append)
+
+    def closed_under_way() -> None:
+        with exchange:
+            for answer in exchange:
+                if answer.began:
+                    raise CancelledError  # as whoever waits for a loop that ends gets it
+
+    with pytest.raises(AlcfError, match="closed") as caught:
+        closed_under_way()
+    assert caught.value.completion is bound[0]
+    assert bound[0].text
+    assert screen.ends == ["fail The session was closed while it waited."]

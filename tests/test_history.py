@@ -121,3 +121,12 @@ def test_an_unusual_number_of_tokens_is_no_trouble() -> None:
     assert history.totals() == {"org/Name": Usage(3, 5, 7)}
     assert "None" not in repr(history) + history._repr_html_()
     assert repr(History(lambda c: c)) == "(no prompts yet)"
+
+
+def test_what_turns_a_line_is_in_no_row() -> None:
+    """Bidi signs stay in the block of an answer; a row of the table is a line."""
+    history = History(lambda old: old)
+    history.add(completion("a\u202eb\u2066", prompt="c\u202ed"))
+    row = history.rows()[0]
+    assert (row[3], row[4]) == ("cd", "ab")
+    assert history[0].text == "a\u202eb\u2066"

@@ -78,19 +78,40 @@ def test_a_forked_child_begins_anew(sandbox: Sandbox) -> None:
             code = 0 if own is not session and own.ask("from the child").text else 2
         finally:
             os._exit(code)
+    assert _exit_code(child) == 0
+    assert session.ask("and the parent goes on").text
+    sys.modules["alcf_magics._session"].close()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_session_that_was_kept_works_in_a_forked_child(sandbox: Sandbox) -> None:
+    """Whoever bound it to a name before a pool of workers was forked can ask in each of them."""
+    session = logged_in(sandbox)
+    session.ask("hello")
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            code = 0 if session.ask("from the child").text else 2
+        finally:
+            os._exit(code)
+    assert _exit_code(child) == 0
+    assert session.ask("and the parent goes on").text
+    session.close()
+
+
+def _exit_code(child: int) -> int:
+    """The exit code of a child, which has a while to end."""
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
         done, status = os.waitpid(child, os.WNOHANG)
         if done:
-            break
+            return os.waitstatus_to_exitcode(status)
         time.sleep(0.02)
-    else:
-        os.kill(child, 9)
-        os.waitpid(child, 0)
-        pytest.fail("the child hangs")
-    assert os.waitstatus_to_exitcode(status) == 0
-    assert session.ask("and the parent goes on").text
-    sys.modules["alcf_magics._session"].close()
+    os.kill(child, 9)
+    os.waitpid(child, 0)
+    pytest.fail("the child hangs")
 
 
 def test_a_token_that_is_none_is_named_and_hinders_no_login(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -146,6 +147,16 @@ def _more_logprobs(before: dict[str, Any], piece: Mapping[str, Any]) -> dict[str
     return before
 
 
+def _written(value: object) -> str:
+    """A piece of a call's text; some servers send its arguments as the object that they are."""
+    if value is None or isinstance(value, str):
+        return words(value)
+    try:
+        return json.dumps(value)
+    except (ValueError, RecursionError):
+        return ""
+
+
 def _merge_tool_call(calls: dict[int, dict[str, Any]], piece: Mapping[str, Any]) -> None:
     """Tool calls arrive in pieces by index; the arguments are a text that grows."""
     index = piece.get("index")
@@ -154,6 +165,6 @@ def _merge_tool_call(calls: dict[int, dict[str, Any]], piece: Mapping[str, Any])
         if name == "function" and isinstance(value, Mapping):
             function = call.setdefault("function", {"name": "", "arguments": ""})
             for key in ("name", "arguments"):
-                function[key] = function[key] + words(value.get(key))
+                function[key] = function[key] + _written(value.get(key))
         elif name not in ("index", "function") and value is not None:
             call[name] = words(value) if isinstance(value, str) else value

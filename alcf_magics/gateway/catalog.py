@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import html
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -12,6 +11,7 @@ from typing import Any
 
 from ..errors import ModelNotFound, ModelNotReady
 from ..showing.display import CODE, line_html
+from ..showing.escaping import escaped
 from ..showing.tables import html_table, shown, text_table
 from .families import bare, family_rank, same_model
 from .models import Model, Status
@@ -58,7 +58,7 @@ class Catalog:
         rows = [row_of(model) for model in self]
         decorated = []
         for model, row in zip(self, rows, strict=True):
-            name, cluster, status, words, window = (html.escape(shown(cell)) for cell in row)
+            name, cluster, status, words, window = (escaped(shown(cell)) for cell in row)
             dot = f'<span aria-hidden="true" style="color:{_DOTS[model.status]}">●</span> '
             decorated.append(
                 [f'<span style="{CODE}">{name}</span>', cluster, dot + status, words, window]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
@@ -34,12 +35,11 @@ class Message:
             return value
         if not isinstance(value, Mapping) or value.get("role") not in ROLES:
             raise RequestRefused(f"This is no message of a chat: {value!r:.80}", SHAPE)
+        value = _sendable(value)
         content: Any = value.get("content")
-        if isinstance(content, str):
-            content = clean_prompt(content)
-        elif _are_parts(content):
-            content = tuple(map(_clean_part, content))
-        elif content is not None or not value.get("tool_calls"):
+        if _are_parts(content):
+            content = tuple(content)
+        elif not isinstance(content, str) and (content is not None or not value.get("tool_calls")):
             raise RequestRefused(f"This message has no content: {value!r:.80}", SHAPE)
         more = {key: value[key] for key in value if key not in ("role", "content")}
         return cls(str(value["role"]), content, more)
@@ -49,7 +49,9 @@ class Message:
         """The text of the message, that of its parts with line ends between them."""
         if isinstance(self.content, str):
             return self.content
-        return "\n".join(str(p["text"]) for p in self.content or () if p.get("type") == "text")
+        return "\n".join(
+            str(part.get("text", "")) for part in self.content or () if part["type"] == "text"
+        )
 
     def to_json(self) -> dict[str, Any]:
         content = list(self.content) if isinstance(self.content, tuple) else self.content
@@ -134,12 +136,19 @@ def clean_prompt(text: str) -> str:
 
 def _are_parts(content: object) -> bool:
     return (
-        isinstance(content, list | tuple)
+        isinstance(content, list)
         and bool(content)
         and all(isinstance(p, Mapping) and isinstance(p.get("type"), str) for p in content)
     )
 
 
-def _clean_part(part: Mapping[str, Any]) -> dict[str, Any]:
-    text = part.get("text")
-    return {**part, "text": clean_prompt(text)} if isinstance(text, str) else dict(part)
+def _sendable(message: Mapping[Any, Any]) -> dict[str, Any]:
+    """A message as JSON has it, whatever it is made of, and without lone surrogates anywhere."""
+    try:
+        written = json.dumps(dict(message), ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        wrong = str(error)
+    else:
+        sent: dict[str, Any] = json.loads(clean_prompt(written))
+        return sent
+    raise RequestRefused(f"This message cannot be sent as JSON: {wrong}.", "Nothing was sent.")

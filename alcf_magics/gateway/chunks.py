@@ -78,8 +78,8 @@ def chunk_of(value: Mapping[str, Any]) -> Chunk:
     choices, usage = value.get("choices"), value.get("usage")
     id, model = value.get("id"), value.get("model")
     return Chunk(
-        _NAMES[id] if type(id) is str and id in _NAMES else _name(id),
-        _NAMES[model] if type(model) is str and model in _NAMES else _name(model),
+        (_NAMES.get(id) if type(id) is str else "") or _name(id),
+        (_NAMES.get(model) if type(model) is str else "") or _name(model),
         (_delta(choices[0], 0),)
         if type(choices) is list and len(choices) == 1 and type(choices[0]) is dict
         else _deltas(choices),
@@ -114,10 +114,11 @@ def _delta(choice: dict[str, Any], position: int) -> Delta:
     if type(part) is not dict:
         part = choice.get("message")
         whole = type(part) is dict
-        if not whole:
-            part = _NOTHING
+        if not whole:  # older servers put the text beside the index
+            part = {"content": choice["text"]} if "text" in choice else _NOTHING
     content = part.get("content")
-    if type(content) is not str:
+    is_text = type(content) is str
+    if not is_text:
         content = _text_of(content)
     index, reason = choice.get("index"), choice.get("finish_reason")
     delta = Delta(
@@ -129,10 +130,14 @@ def _delta(choice: dict[str, Any], position: int) -> Delta:
         whole,
         _mapping(choice.get("logprobs")),
     )
-    if len(part) > 1 or not content:  # most hold nothing but content
+    if len(part) > 1 or not is_text:  # most hold nothing but content
         delta.content += _text(part.get("refusal"))
-        delta.reasoning = _text(part.get("reasoning_content")) or _text(part.get("reasoning"))
-        delta.tool_calls = _calls(part.get("tool_calls"))
+        delta.reasoning = (
+            _text_of(part.get("reasoning_content"))
+            or _text_of(part.get("reasoning"))
+            or _thinking(part.get("content"))
+        )
+        delta.tool_calls = _calls(part.get("tool_calls")) or _older_call(part.get("function_call"))
     return delta
 
 
@@ -143,14 +148,35 @@ def _finish_reason(value: object) -> str | None:
 
 
 def _text_of(content: object) -> str:
-    """The text of a content that is a list of parts."""
-    if not isinstance(content, list):
-        return ""
-    return "".join(_text(part.get("text")) for part in content if isinstance(part, dict))
+    """A text, or that of a part, or of a list of parts."""
+    if isinstance(content, str):
+        return content
+    return "".join(
+        part if isinstance(part, str) else _text(part.get("text")) or _text(part.get("refusal"))
+        for part in _parts(content)
+    )
+
+
+def _thinking(content: object) -> str:
+    """The reasoning among the parts of a content, as Mistral and Anthropic have it."""
+    parts = [part for part in _parts(content) if isinstance(part, dict)]
+    return "".join(_text_of(part.get("thinking")) for part in parts)
+
+
+def _parts(content: object) -> list[str | dict[str, Any]]:
+    if isinstance(content, dict):
+        return [content]
+    found = content if isinstance(content, list) else []
+    return [part for part in found if isinstance(part, str | dict)]
 
 
 def _calls(value: object) -> tuple[Mapping[str, Any], ...]:
     return tuple(c for c in value if isinstance(c, Mapping)) if isinstance(value, list) else ()
+
+
+def _older_call(function: object) -> tuple[Mapping[str, Any], ...]:
+    """The one call that an answer could have before there were tools."""
+    return ({"index": 0, "function": function},) if isinstance(function, Mapping) else ()
 
 
 def _mapping(value: object) -> Mapping[str, Any] | None:

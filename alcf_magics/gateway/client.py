@@ -26,7 +26,7 @@ from ..errors import (
     StreamBroken,
 )
 from ..settings import is_loopback
-from ..text import line, words
+from ..text import integer, line, words
 from ..told import SILENT, Told
 from .chat import ChatRequest
 from .chunks import Chunk
@@ -148,7 +148,9 @@ class Gateway:
                 if response.status_code != 200:
                     raise await self._refusal(response, asked)
                 kind = response.headers.get("content-type", "")
-                reader = StreamReader(kind, asked, _bearer(response))
+                wanted = request.fields.get("n")
+                choices = wanted if isinstance(wanted, int) else 1
+                reader = StreamReader(kind, asked, _bearer(response), choices)
                 _check_encoding(response)
                 # Held until the response is closed: an async generator that is dropped before
                 # cannot be finished off in a kernel where nest_asyncio was applied.
@@ -159,7 +161,7 @@ class Gateway:
                     raise _explained(reader.failure, model, request)
                 return
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-            if reader is not None and reader.complete:
+            if reader is not None and reader.owes_nothing:
                 return  # what breaks after the end of an answer takes nothing from it
             failure = self._stream_failure(error, asked, reader)
         raise failure
@@ -216,7 +218,7 @@ async def _reads(response: httpx.Response, reader: StreamReader) -> AsyncGenerat
     body = response.aiter_raw()
     while not reader.done and reader.failure is None:
         data: bytes | None = None
-        if reader.complete:
+        if reader.owes_nothing:
             with anyio.move_on_after(MORE_SECONDS):
                 data = await anext(body, None)
         else:
@@ -262,7 +264,7 @@ def _check_encoding(response: httpx.Response) -> None:
 
 def _parsed(content: bytes, response: httpx.Response, path: str) -> Any:
     try:
-        return json.loads(content)
+        return json.loads(_without_bearer(content, response), parse_int=integer)
     except (ValueError, RecursionError):
         pass
     raise GatewayError(

@@ -8,11 +8,14 @@ a field `error` is an event of that name.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 #: Bytes in one line, or in the data of one event. A chunk is some hundred bytes; with log
 #: probabilities some ten thousand. More than this is not a stream of chunks.
 MAX_LINE = 4 * 1024 * 1024
+#: More digits are no time to wait, and Python reads no number of some thousand.
+_MILLISECONDS = re.compile("[0-9]{1,18}")
 
 
 class LineTooLong(ValueError):
@@ -135,14 +138,13 @@ class Decoder:
         value = text.removeprefix(" ")
         if name == "event":
             self._event = value
-        elif name == "error":
-            # No field of the specification; some servers say so what went wrong.
-            self._event = "error"
-            self._add(value.encode())
         elif name == "id" and "\0" not in value:
             self._id = value
-        elif name == "retry" and value.isascii() and value.isdigit():
+        elif name == "retry" and _MILLISECONDS.fullmatch(value):
             self._retry = int(value)
+        elif name == "error":
+            self._event = name
+            self._add(value.encode())
 
     def _check(self, size: int) -> None:
         if size > self._max_line:

@@ -4,7 +4,8 @@ All ways in which a body can end, and what is made of each:
 
 | what came                                             | what it is                              |
 |-------------------------------------------------------|-----------------------------------------|
-| a finish reason for every choice that began           | complete, whatever comes or breaks then |
+| a finish reason for every choice that was asked for   | complete, whatever comes or breaks then |
+| `[DONE]`, or the end, with every choice finished      | complete, also if fewer came            |
 | `[DONE]`, or the end, with a choice unfinished        | StreamBroken, with what came            |
 | `[DONE]`, or the end, and no choice at all            | StreamBroken: empty, or no answer       |
 | an error in an event, before any text                 | the error that it is                    |
@@ -16,10 +17,12 @@ All ways in which a body can end, and what is made of each:
 
 from __future__ import annotations
 
+import codecs
 import json
 from typing import Any
 
 from ..errors import CHECK_NETWORK, RUN_AGAIN, AlcfError, GatewayError, StreamBroken
+from ..text import integer
 from .chunks import Chunk, Delta, chunk_of
 from .envelopes import API_ERROR_ID, read_reason
 from .refusals import error_in_event
@@ -30,15 +33,19 @@ MAX_WHOLE = 64 * 1024 * 1024
 
 #: Bytes of a body without events that are shown.
 _LOOKED_AT = 500
+#: Characters of a secret, at least: fewer may be anybody's words.
+_SHORTEST_SECRET = 16
 
 _DECODE = json.JSONDecoder().raw_decode
+#: Costs more, and reads what holds a number of thousands of digits.
+_DECODE_ALL = json.JSONDecoder(parse_int=integer).raw_decode
 
 
 class StreamReader:
     """Reads one answer. After each read: the chunks, then perhaps `failure`, or `done`.
 
     `asked` names what was asked for, for the words of an error; in these `secret`, which the
-    other side may repeat, reads as `(token)`.
+    other side may repeat, reads as `(token)`. `choices` is how many answers were asked for.
     """
 
     def __init__(
@@ -46,16 +53,20 @@ class StreamReader:
         content_type: str = "text/event-stream",
         asked: str = "the model",
         secret: str = "",
+        choices: int = 1,
     ) -> None:
         self._secret = json.dumps(secret)[1:-1]
+        self._hides = len(secret) >= _SHORTEST_SECRET
         self._is_stream = content_type.startswith("text/event-stream")
         self._asked = asked
+        self._choices = choices
         self._decoder = Decoder()
         self._whole: list[bytes] | None = None
         self._size = 0
         self._sniffed = False
         self._eventful = False
-        self._head = b""  # what a body begins with, as long as it holds no event
+        self._begun = b""  # what a body begins with, as long as it holds no event
+        self._head = b""
         self._finished: dict[int, bool] = {}
         #: Whether `[DONE]` was read: nothing follows it.
         self.done = False
@@ -69,6 +80,11 @@ class StreamReader:
         """Whether every choice that began has a finish reason."""
         return bool(self._finished) and all(self._finished.values())
 
+    @property
+    def owes_nothing(self) -> bool:
+        """Whether the answer is complete, and no choice that was asked for has yet to begin."""
+        return self.complete and len(self._finished) >= self._choices
+
     def feed(self, data: bytes) -> list[Chunk]:
         """The chunks that a read completes; what a failure follows is among them."""
         if not self._sniffed:
@@ -76,8 +92,8 @@ class StreamReader:
         if self._whole is not None:
             self._collect(data)
             return []
-        if not self._eventful and len(self._head) < _LOOKED_AT:
-            self._head += data[:_LOOKED_AT]
+        if not self._eventful and len(self._begun) < _LOOKED_AT:
+            self._begun += data[:_LOOKED_AT]
         try:
             return self._chunks(self._decoder.feed(data))
         except LineTooLong:
@@ -88,7 +104,7 @@ class StreamReader:
         """The chunks that the end of the body completes; then `failure` says if it ended badly."""
         chunks: list[Chunk] = []
         if self._whole is not None:
-            body = b"".join(self._whole).decode("utf-8", "replace")
+            body = b"".join(self._whole).decode("utf-8-sig", "replace")
             chunks = self._chunks([Event(body)] if body.strip() else [])
         elif not self.done and self.failure is None:
             chunks = self._chunks(self._decoder.end())
@@ -98,7 +114,11 @@ class StreamReader:
 
     def _sniff(self, data: bytes) -> bytes:
         """What begins as a JSON object is one, whatever its label; all else is a stream."""
-        head = data.lstrip()
+        data, self._head = self._head + data, b""
+        if codecs.BOM_UTF8.startswith(data):  # what begins as a mark may go on as anything
+            self._head = data
+            return b""
+        head = data.removeprefix(codecs.BOM_UTF8).lstrip()
         if head:
             self._sniffed = True
             if head.startswith(b"{"):
@@ -123,6 +143,8 @@ class StreamReader:
             if data == "[DONE]":
                 self.done = True
                 break
+            if self._hides and self._secret in data:
+                data = event.data = data.replace(self._secret, "(token)")
             try:
                 value, end = _DECODE(data)
             except (ValueError, RecursionError):
@@ -146,7 +168,7 @@ class StreamReader:
         text, position, values = event.data.strip(), 0, []
         try:
             while position < len(text):
-                value, position = _DECODE(text, position)
+                value, position = _DECODE_ALL(text, position)
                 if type(value) is not dict:
                     raise ValueError("no object")
                 values.append(value)
@@ -162,13 +184,19 @@ class StreamReader:
 
     def _is_error(self, value: dict[str, Any], name: str) -> bool:
         """Whether an object is no chunk but an error; notes it as the failure that it is."""
-        if self._secret:
-            value = json.loads(json.dumps(value).replace(self._secret, "(token)"))
-        error = error_in_event(value, name=name, began=self.began, asked=self._asked)
+        try:
+            error = self._error(value, name)
+        except RecursionError:  # what could be read just so cannot be written again
+            error = StreamBroken("The model server broke off: no reason given.", RUN_AGAIN)
         # What goes wrong behind the end of an answer takes nothing from it.
-        if error is not None and not self.complete and self.failure is None:
+        if error is not None and not self.owes_nothing and self.failure is None:
             self.failure = error
         return error is not None
+
+    def _error(self, value: dict[str, Any], name: str) -> AlcfError | None:
+        if self._secret:
+            value = json.loads(json.dumps(value).replace(self._secret, "(token)"))
+        return error_in_event(value, name=name, began=self.began, asked=self._asked)
 
     def _see(self, delta: Delta) -> None:
         if delta.content or delta.reasoning:
@@ -191,9 +219,9 @@ class StreamReader:
         elif self.done:
             self._fail("The gateway sent an empty answer.")
         else:
-            said = read_reason(self._head, {}).shown
+            said = read_reason(self._begun, {}).shown
             self._fail(f"The gateway sent no answer{f': {said}' if said else ''}.")
 
     def _fail(self, what: str) -> None:
-        if not self.complete:
+        if not self.owes_nothing:
             self.failure = StreamBroken(what, RUN_AGAIN)

@@ -10,10 +10,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..showing.display import line_html
-from ..told import SILENT, Told
 
 if TYPE_CHECKING:
     from ..gateway.completions import Completion
+    from ..told import Told
 
 #: By name, because the class is imported only when somebody needs it.
 _COMPLETION = ("alcf_magics.gateway.completions", "Completion")
@@ -25,8 +25,7 @@ class Formatters:
     def __init__(self, shell: Any) -> None:
         self._shell = shell
         self._on_screen: tuple[int, Completion] | None = None
-        #: What was told beside the prompt that ran last.
-        self.told: Told = SILENT
+        self._below: tuple[Completion, Told] | None = None
         self._made: tuple[Completion, str] | None = None
 
     def install(self) -> None:
@@ -48,12 +47,18 @@ class Formatters:
             bundle = {"text/plain": repr(completion), "text/html": made[1]}
         else:
             bundle, _ = completion._repr_mimebundle_()
-        bundle["text/html"] += "".join(map(line_html, self.told.notices()))
+        below, self._below = self._below, None
+        if below is not None and below[0] is completion:
+            bundle["text/html"] += "".join(map(line_html, below[1].notices()))
         return bundle, completion.metadata
 
     def has_page(self, completion: Completion, page: str) -> None:
         """The page of a completion that is about to be shown was made while it came."""
         self._made = (completion, page) if page else None
+
+    def tell_below(self, completion: Completion, told: Told) -> None:
+        """What was told beside this completion stands below it, where it is shown next."""
+        self._below = completion, told
 
     def on_screen(self, completion: Completion) -> None:
         """This completion has been shown; this cell's result need not show it again."""

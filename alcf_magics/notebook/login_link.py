@@ -6,6 +6,7 @@ import html
 from typing import Any
 
 from ..showing.display import LINK
+from ..showing.escaping import escaped
 from .outputs import publish
 
 #: What to type where there is no box for the code.
@@ -23,10 +24,10 @@ def show_link(url: str, *lines: str) -> Any:
         "Open Globus</a>"
     )
     page = [
-        f"<p>{html.escape(why)}</p>" if why else "",
+        f"<p>{escaped(why)}</p>" if why else "",
         f"<p>{link}, log in, copy the code that it shows, and paste it below "
         "(or type <code>%alcf_login CODE</code>).</p>",
-        *(f"<p>{html.escape(line)}</p>" for line in others),
+        *(f"<p>{escaped(line)}</p>" for line in others),
     ]
     bundle = {"text/plain": link_text(url, *lines), "text/html": "".join(page)}
     return publish(None, bundle)

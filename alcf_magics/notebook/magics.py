@@ -151,7 +151,7 @@ class AlcfMagics(Magics):
 
         __tracebackhide__ = True
         alone = is_whole_cell(self.shell, "alcf")
-        told = self.formatters.told = Told(WaitLine(self.shell))
+        told = Told(WaitLine(self.shell))
         with self._curing(told, told_below=alone and is_kernel(self.shell)):
             completion = ask(
                 self.shell,
@@ -164,6 +164,7 @@ class AlcfMagics(Magics):
                 made=self.formatters.has_page,
                 above=self.cells_above,
             )
+        self.formatters.tell_below(completion, told)
         if not alone or not is_kernel(self.shell):
             self.formatters.on_screen(completion)
         return completion

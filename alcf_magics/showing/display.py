@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import html
 from typing import Any
 
+from .escaping import escaped
 from .formats import FORMATS
 
 #: Colours follow JupyterLab's theme; elsewhere the fallbacks are readable on light and dark.
@@ -60,5 +60,4 @@ def boxed(page: str, *, live: bool = False) -> str:
 
 def line_html(text: str) -> str:
     """A small grey line. It is never typeset: no `$` in it is mathematics."""
-    shown = html.escape(text).replace("$", "<span>$</span>").replace("\\", "<span>\\</span>")
-    return f'<div role="status" aria-live="polite" style="{GREY}">{shown}</div>'
+    return f'<div role="status" aria-live="polite" style="{GREY}">{escaped(text)}</div>'

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
+
+from .escaping import escaped
 
 Cell = str | int | float | None
 
@@ -44,8 +45,8 @@ def html_table(
         inner = "".join(f'<{tag} style="{style}">{cell}</{tag}>' for style, cell in styled)
         return f"<tr>{inner}</tr>"
 
-    body = decorate or [[html.escape(shown(cell)) for cell in row] for row in rows]
-    head = line("th", [html.escape(column) for column in columns])
+    body = decorate or [[escaped(shown(cell)) for cell in row] for row in rows]
+    head = line("th", [escaped(column) for column in columns])
     inner = "".join(line("td", cells) for cells in body)
     return f"<table><thead>{head}</thead><tbody>{inner}</tbody></table>"
 

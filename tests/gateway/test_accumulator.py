@@ -100,3 +100,18 @@ def test_logprobs_add_up_as_the_server_gave_them() -> None:
     assert [entry["token"] for entry in first.logprobs["content"]] == ["a", "b", "c"]
     assert first.logprobs["refusal"] is None
     assert second.logprobs is None
+
+
+def test_a_call_of_the_older_form_is_a_call() -> None:
+    """`function_call` comes in pieces, as the calls of tools do."""
+    first, more = {"name": "f", "arguments": '{"a":'}, {"arguments": " 1}"}
+    pieces = [chunk(choices=[{"delta": {"function_call": call}}]) for call in (first, more)]
+    [choice] = accumulated(*pieces).choices
+    assert choice.tool_calls == ({"function": {"name": "f", "arguments": '{"a": 1}'}},)
+
+
+def test_arguments_that_are_an_object_are_kept() -> None:
+    """Some servers send them so; they read as the text that others send."""
+    call = {"index": 0, "function": {"name": "f", "arguments": {"a": 1}}}
+    [choice] = accumulated(chunk(choices=[{"delta": {"tool_calls": [call]}}])).choices
+    assert choice.tool_calls[0]["function"]["arguments"] == '{"a": 1}'

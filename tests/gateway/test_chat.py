@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 
 import pytest
@@ -93,3 +94,29 @@ def test_a_prompt_is_sent_to_the_letter() -> None:
     """Line ends, tabs and odd signs of a person's own text are theirs."""
     typed = "a\r\n\tb\x0c{x} $y$ \u202e"
     assert ChatRequest.of("m", typed).messages[0].content == typed
+
+
+def test_no_part_of_a_message_holds_half_a_character() -> None:
+    """Names, addresses and calls are sent, too: a lone surrogate in one would stop it all."""
+    half = "a\ud800"
+    call = {"id": half, "type": "function", "function": {"name": half, "arguments": half}}
+    for message in (
+        {"role": "user", "content": "x", "name": half},
+        {"role": "user", "content": [{"type": "image_url", "image_url": {"url": half}}]},
+        {"role": "assistant", "tool_calls": [call]},
+    ):
+        body = ChatRequest.of("m", [message]).to_json()
+        assert "a\ufffd" in json.dumps(body, ensure_ascii=False).encode().decode()
+
+
+@pytest.mark.parametrize("value", [object(), float("nan"), {1, 2}])
+def test_what_json_cannot_say_is_refused_before_sending(value: object) -> None:
+    """One short error, whatever stands in a message."""
+    with pytest.raises(RequestRefused, match="JSON"):
+        ChatRequest.of("m", [{"role": "user", "content": "x", "name": value}])
+
+
+def test_a_part_without_its_text_costs_no_history() -> None:
+    """Whether to take it is the server's to say; here it reads as an empty text."""
+    request = ChatRequest.of("m", [{"role": "user", "content": [{"type": "text"}]}])
+    assert request.messages[0].text == ""

@@ -66,3 +66,29 @@ def test_names_in_a_chunk_are_lines() -> None:
     odd = "a\x1b]0;x\x07\u202eb\nc"
     made = chunk(id=odd, model=odd, choices=[{"delta": {}, "finish_reason": odd}])
     assert made.id == made.model == made.deltas[0].finish_reason == "a]0;xb c"
+
+
+@pytest.mark.parametrize(
+    "delta",
+    [
+        {"content": {"type": "text", "text": "A"}},
+        {"content": ["A"]},
+        {"content": [{"type": "refusal", "refusal": "A"}]},
+    ],
+)
+def test_no_shape_of_a_content_is_dropped(delta: object) -> None:
+    """A part alone, a bare text among parts, and a refusal among them are text, too."""
+    assert str(accumulated(chunk(choices=[{"delta": delta}])).content) == "A"
+
+
+def test_text_beside_the_index_is_text() -> None:
+    """Servers of plain completions put it there."""
+    assert str(accumulated(chunk(choices=[{"index": 0, "text": "A"}])).content) == "A"
+
+
+@pytest.mark.parametrize("thought", ["T", [{"type": "text", "text": "T"}]])
+def test_thinking_among_the_parts_is_reasoning(thought: object) -> None:
+    """It stands apart from the text of the same content."""
+    parts = [{"type": "thinking", "thinking": thought}, {"type": "text", "text": "A"}]
+    answer = accumulated(content(parts))
+    assert (str(answer.content), str(answer.reasoning)) == ("A", "T")

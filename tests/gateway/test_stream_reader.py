@@ -49,6 +49,8 @@ ERROR = {"error": {"message": "CUDA out of memory", "code": 500}}
 SAFE, DRUG = piece("The dose is not "), piece("safe.")
 WHOLE = {"choices": [{"message": {"content": "all"}, "finish_reason": "stop"}]}
 
+ENDLESS = b"9" * 5000
+
 ENDS: list[tuple[str, bytes, str, type[AlcfError] | None, str]] = [
     ("a finish reason and [DONE]", piece("a") + piece("b", "stop") + DONE, "ab", None, ""),
     ("a finish reason alone", piece("ab", "stop"), "ab", None, ""),
@@ -90,6 +92,16 @@ ENDS: list[tuple[str, bytes, str, type[AlcfError] | None, str]] = [
      RequestRefused, "bad top_k"),
     ("a cold model", event({"object": "error", "message": "t", "code": 504}), "",
      ModelNotReady, "cold"),
+    ("a bare line of error", SAFE + b'error: {"message": "CUDA oom"}\n\n', "The dose is not ",
+     StreamBroken, "CUDA oom"),
+    ("a time to wait without end", b"retry: " + b"9" * 5000 + b"\n\n" + piece("ab", "stop"),
+     "ab", None, ""),
+    ("a count without end in a piece", b'data: {"usage":{"completion_tokens":' + ENDLESS
+     + b'},"choices":[{"delta":{"content":"a"}}]}\n\n' + piece("b", "stop"), "ab", None, ""),
+    ("a number without end in a whole answer", json.dumps(WHOLE).encode()[:-1]
+     + b',"created":' + ENDLESS + b"}", "all", None, ""),
+    ("a whole answer behind a byte order mark", b"\xef\xbb\xbf" + json.dumps(WHOLE).encode(),
+     "all", None, ""),
 ]  # fmt: skip
 
 
@@ -143,3 +155,41 @@ def test_choices_are_complete_when_all_are() -> None:
     assert not reader.complete
     reader.feed(event(of(1, "stop")))
     assert reader.complete
+
+
+def test_an_error_of_any_depth_is_one_of_ours() -> None:
+    """What can be read just so, and not be written again, is a broken stream all the same."""
+    for depth in range(900, 1000):
+        nested = b'data: {"error":' + b"[" * depth + b"]" * depth + b"}\n\n"
+        _, failure = read(nested)
+        assert isinstance(failure, StreamBroken)
+
+
+def test_the_token_is_in_no_part_of_an_answer() -> None:
+    """Whatever repeats the token in an event, names and reasons included, shows none of it."""
+    token = "Ag-secret-0123456789"
+    reader, answer = StreamReader(secret=token), Accumulator("m", 0.0)
+    echo = {"choices": [{"delta": {"content": f"You sent {token}."}, "finish_reason": token}]}
+    for chunk in reader.feed(event({"model": f"m {token}", "id": token, **echo})):
+        answer.add(chunk, 1.0)
+    [choice] = answer.choices
+    assert (answer.model, answer.id) == ("m (token)", "(token)")
+    assert (choice.text, choice.finish_reason) == ("You sent (token).", "(token)")
+
+
+def test_a_choice_that_has_yet_to_begin_is_waited_for() -> None:
+    """Of several answers, some servers write one behind the other: an error between is told."""
+    reader = StreamReader(choices=2)
+    reader.feed(piece("first", "stop"))
+    assert reader.complete
+    assert not reader.owes_nothing
+    reader.feed(event(ERROR))
+    assert isinstance(reader.failure, StreamBroken)
+
+
+def test_fewer_choices_than_were_asked_for_are_an_answer() -> None:
+    """A server that takes no notice of `n` has ended well all the same."""
+    reader = StreamReader(choices=2)
+    reader.feed(piece("first", "stop") + DONE)
+    reader.end()
+    assert reader.failure is None

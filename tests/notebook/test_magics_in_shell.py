@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from alcf_magics.sandbox import Sandbox
+from alcf_magics.told import Told
 from support.shell import Shell
 
 MODEL = "-m gpt-oss-120b"
@@ -465,3 +466,17 @@ def test_settings_of_a_configuration_file_count(shell: Shell, in_sandbox: Sandbo
     shell.run("%load_ext alcf_magics")
     shell.run("%alcf hello")
     assert chats(in_sandbox)[-1]["model"] == "google/gemma-4-31B-it"
+
+
+def test_what_was_told_beside_one_answer_stands_below_no_other(shell: Shell) -> None:
+    """A notice waits for its own answer, and an older one that is shown again has none."""
+    first = shell.run(f"%alcf {MODEL} hello").value
+    second = shell.run(f"%alcf {MODEL} hello {{{{nothing}}}}")
+    assert "nothing" in second.html.split("sent as typed")[0]
+    formatters = shell.run("get_ipython().magics_manager.registry['AlcfMagics'].formatters").value
+    told = Told()
+    told.notice("a notice")
+    formatters.tell_below(second.value, told)
+    shell.run("import alcf_magics")
+    assert "a notice" not in shell.run("alcf_magics.session().history[0]").html
+    assert shell.run("alcf_magics.session().history[0]").value is first
