@@ -53,7 +53,7 @@ def log_in(lab: Lab, sandbox: Sandbox) -> int:
     index = open_panel(lab)
     link = lab.cell(index).get_by_role("link").get_attribute("href")
     type_code(lab, index, sandbox.approve(link))
-    lab.cell(index).get_by_text("Logged in").wait_for()
+    lab.cell(index).get_by_text("Logged in").first.wait_for()
     lab.wait_idle()
     return index
 
@@ -99,7 +99,7 @@ def test_panel(lab: Lab, sandbox: Sandbox) -> None:
 
     link = panel.get_by_role("link").get_attribute("href")
     type_code(lab, index, sandbox.approve(link))
-    panel.get_by_text("Logged in").wait_for()
+    panel.get_by_text("Logged in").first.wait_for()
     assert sandbox.token_requests("authorization_code") == 2
 
 

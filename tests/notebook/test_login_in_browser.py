@@ -65,7 +65,7 @@ def test_the_keyboard_alone_is_enough(lab: Lab, sandbox: Sandbox) -> None:
     box_of(lab, LOGIN).focus()
     lab.page.keyboard.insert_text(code)
     lab.page.keyboard.press("Enter")
-    lab.cell(LOGIN).get_by_text("Logged in as").wait_for()
+    lab.cell(LOGIN).get_by_text("Logged in as").first.wait_for()
     lab.wait_idle()
     assert lab.output_text(LOGIN).strip().startswith("Logged in as alice@anl.gov")
     assert lab.cell(LOGIN).locator("input").count() == 0
@@ -88,7 +88,7 @@ def test_tab_and_the_button_exchange_once(lab: Lab, sandbox: Sandbox) -> None:
     assert exchanges(sandbox) == 0
     lab.page.keyboard.press("Enter")
     lab.page.keyboard.press("Enter")
-    lab.cell(LOGIN).get_by_text("Logged in as").wait_for()
+    lab.cell(LOGIN).get_by_text("Logged in as").first.wait_for()
     assert exchanges(sandbox) == 1
 
 
@@ -108,7 +108,7 @@ def test_a_wrong_code_leaves_the_box_focused_and_ready(lab: Lab, sandbox: Sandbo
     )
     box.fill(follow(lab, LOGIN))
     box.press("Enter")
-    lab.cell(LOGIN).get_by_text("Logged in as").wait_for()
+    lab.cell(LOGIN).get_by_text("Logged in as").first.wait_for()
 
 
 def test_a_second_panel_and_reopening_without_a_kernel(lab: Lab, sandbox: Sandbox) -> None:
@@ -132,7 +132,7 @@ def test_a_finished_panel_reads_well_after_reopening(lab: Lab, sandbox: Sandbox)
     code = follow(lab, LOGIN)
     box_of(lab, LOGIN).fill(code)
     box_of(lab, LOGIN).press("Enter")
-    lab.cell(LOGIN).get_by_text("Logged in as").wait_for()
+    lab.cell(LOGIN).get_by_text("Logged in as").first.wait_for()
     lab.wait_idle()
     lab.save()
     assert code not in lab.path.read_text()
@@ -151,7 +151,7 @@ def test_a_hub_with_a_prefix_and_a_proxy(home: Path, sandbox: Sandbox) -> None:
             lab.run(LOGIN)
             box_of(lab, LOGIN).fill(follow(lab, LOGIN))
             box_of(lab, LOGIN).press("Enter")
-            lab.cell(LOGIN).get_by_text("Logged in as").wait_for()
+            lab.cell(LOGIN).get_by_text("Logged in as").first.wait_for()
             lab.run(ASK)
             assert "No model was asked" in lab.output_text(ASK)
         assert lines == []
