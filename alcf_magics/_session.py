@@ -227,23 +227,17 @@ class Session:
         In a `chat` it goes on; `trim` leaves the oldest turns out where they do not fit.
         """
         from .exchanges import Exchange, fitted, prepared
-        from .gateway.conversations import InChat
 
         asking = self.chats.asking(chat)
-        goes_on = isinstance(asking, InChat) and bool(asking.turns)
-        text = system
-        if text is None:
-            text = "" if goes_on else _default_system(prompt, self.unchecked_settings.system)
-        request = prepared(prompt, text, format, parameters)
-        if isinstance(asking, InChat):
-            model = model or asking.model(cluster)
+        keeps_system = system is None and asking.goes_on
+        if system is None:
+            default = "" if keeps_system else self.unchecked_settings.system
+            system = _default_system(prompt, default)
+        request = prepared(prompt, system, format, parameters)
+        model = model or asking.model(cluster)
         place = self.resolve(model, cluster, told=told)
         request = fitted(request, parameters, self._defaults, place, told)
-        if isinstance(asking, InChat):
-            keeps = system is None
-            request, notice = asking.along(request, place, keeps_system=keeps, trim=trim)
-            if notice:
-                told.notice(notice)
+        request = asking.along(request, place, keeps_system=keeps_system, trim=trim)
         return Exchange(
             self._connection,
             place,

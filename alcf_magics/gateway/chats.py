@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from ..errors import AlcfError
 from ..showing.display import line_html
 from ..text import line
-from .conversations import Chat, Execution, InChat, Send, Turn, dropped, kept_by, split
+from .asking import Alone, InChat, dropped_from
+from .conversations import Chat, Execution, Send, Turn, kept_by, split
 
 if TYPE_CHECKING:
     from .completions import Completion
@@ -104,16 +105,22 @@ class Chats(MutableMapping[str, Chat]):
             return last.chat
         return Chat([_first_turn(last)])
 
-    def asking(self, chat: Chat | None) -> InChat | Alone:
+    def asking(self, chat: Chat | None) -> Alone:
         """A prompt on its way in a chat, or on its own."""
         running = self._running()
+
+        def enter() -> list[str]:
+            """All that an earlier run of this cell has added goes, wherever that is."""
+            if chat is not None:
+                self._enter(chat)
+            return dropped_from([c for c in self._chats.values() if c is not chat], running)
 
         def left(completion: Completion) -> None:
             self._last = Answered(completion, chat, running)
 
         if chat is None:
-            return Alone(list(self._chats.values()), running, left)
-        return InChat(chat, running, self._enter, left)
+            return Alone(enter, left)
+        return InChat(chat, running, enter, left)
 
     def _enter(self, chat: Chat) -> None:
         """Keep a chat whose answer begins, if it is new."""
@@ -134,29 +141,3 @@ def _first_turn(last: Answered) -> Turn:
     completion = last.completion
     _, question = split(completion.request.messages)
     return replace(Turn.of(completion, (), len(question)), owner=last.execution)
-
-
-class Alone:
-    """A prompt that stands alone: its cell, run again, takes back what it had begun."""
-
-    session_id = ""
-
-    def __init__(
-        self,
-        chats: list[Chat],
-        execution: Execution | None,
-        left: Callable[[Completion], None],
-    ) -> None:
-        self._chats, self._execution, self._left = chats, execution, left
-        self._about: list[str] = []
-
-    def begin(self) -> None:
-        for chat in self._chats:
-            count = chat.drop(self._execution)
-            self._about += dropped(count, f" of {line(chat.name)}")
-
-    def about(self, completion: Completion) -> str:
-        return " · ".join(self._about)
-
-    def keep(self, completion: Completion) -> None:
-        self._left(completion)

@@ -7,7 +7,6 @@ and never further than a limit.
 from __future__ import annotations
 
 import json
-import secrets
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
@@ -29,7 +28,7 @@ from ..errors import (
 from ..settings import is_loopback
 from ..text import line, words
 from ..told import SILENT, Told
-from .chat import ChatRequest
+from .chat import ChatRequest, new_session_id
 from .chunks import Chunk
 from .models import Model
 from .rate_limit import RateLimit
@@ -217,11 +216,6 @@ class Gateway:
             f"The gateway at {urlsplit(self.url).netloc} cannot be reached ({why}).",
             CHECK_NETWORK,
         )
-
-
-def new_session_id() -> str:
-    """An identifier that says nothing of anybody: 32 hexadecimal digits."""
-    return secrets.token_hex(16)
 
 
 async def _reads(response: httpx.Response, reader: StreamReader) -> AsyncGenerator[list[Chunk]]:

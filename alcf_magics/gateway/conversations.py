@@ -11,22 +11,20 @@ ones and of what came after them. How a question is sent is given from outside.
 from __future__ import annotations
 
 import json
-import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import AlcfError, RequestRefused
+from ..errors import AlcfError
 from ..showing.display import answer_html, line_html
 from ..text import line
-from .chat import ChatRequest, Message
+from .chat import Message, new_session_id
 from .records import saved
 
 if TYPE_CHECKING:
     from .completions import Completion
-    from .models import Model
 
 #: Characters of a text that make a token, roughly.
 TOKEN_CHARACTERS = 4
@@ -130,8 +128,6 @@ class Chat:
     """
 
     def __init__(self, turns: Sequence[Turn] = (), session_id: str = "") -> None:
-        from .client import new_session_id
-
         self.name = ""
         #: What all requests of this chat and of its forks carry.
         self.session_id = session_id or new_session_id()
@@ -179,8 +175,15 @@ class Chat:
 
     # What is done with it
 
-    def ask(self, prompt: str | Sequence[Message | Mapping[str, Any]], **given: Any) -> Completion:
-        """Go on with a prompt; takes what `session().ask` takes, and `trim`.
+    def ask(
+        self,
+        prompt: str | Sequence[Message | Mapping[str, Any]],
+        model: str = "",
+        *,
+        trim: bool = False,
+        **given: Any,
+    ) -> Completion:
+        """Go on with a prompt; takes what `session().ask` takes.
 
         `trim` leaves the oldest turns out of what is sent where all do not fit the window.
         """
@@ -190,7 +193,7 @@ class Chat:
                 "This chat belongs to no session yet.",
                 'Give it a name first: alcf_magics.session().chats["physics"] = chat',
             )
-        return self._send(self, prompt, **given)
+        return self._send(self, prompt, model, trim=trim, **given)
 
     def fork(self, name: str) -> Chat:
         """Another chat with the same turns, which goes its own way; kept under `name`."""
@@ -319,134 +322,3 @@ def _turn_html(turn: Turn) -> str:
     page = line_html("You") + answer_html(_asked(turn), format="text")
     page += line_html(turn.model) + answer_html(turn.answer)
     return page + (line_html(_mark(turn)) if _mark(turn) else "")
-
-
-# What is sent
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """What goes into a window: how many of the oldest turns stay out, and the tokens asked."""
-
-    left_out: int
-    tokens: int
-
-
-def fit(turns: Sequence[Turn], question: Sequence[Message], answer: int, window: int) -> Fitted:
-    """Leave out as many of the oldest turns as it takes; all of them may not be enough.
-
-    `answer` is how many tokens were asked of the answer, `window` how many there is room for.
-    """
-    tokens = (turns[-1].tokens if turns else 0) + estimate(question) + answer
-    left_out = 0
-    while tokens > window and left_out < len(turns):
-        tokens -= estimate(turns[left_out].messages)
-        left_out += 1
-    return Fitted(left_out, tokens)
-
-
-class InChat:
-    """A prompt on its way in a chat: what is sent along, and what becomes of the chat.
-
-    `enter` gives the chat its name when the answer begins, `left` gets the completion at the end.
-    """
-
-    def __init__(
-        self,
-        chat: Chat,
-        execution: Execution | None,
-        enter: Callable[[Chat], None] = lambda chat: None,
-        left: Callable[[Completion], None] = lambda completion: None,
-    ) -> None:
-        self.chat = chat
-        self.session_id = chat.session_id
-        self._execution = execution
-        self._enter, self._left = enter, left
-        #: The turns that the prompt goes on from.
-        self.turns = chat.turns[: kept_by(chat.turns, execution)]
-        self._count = 0
-        self._left_out = 0
-        self._dropped = 0
-
-    def model(self, cluster: str = "") -> str:
-        """The model that goes on; empty where that is open. On `cluster` it is sought by name."""
-        model = self.turns[-1].model if self.turns else ""
-        return model.partition(":")[2] if cluster else model
-
-    def along(
-        self, request: ChatRequest, place: Model, *, keeps_system: bool, trim: bool
-    ) -> tuple[ChatRequest, str]:
-        """The request with the turns before it, and a notice of what was left out.
-
-        `keeps_system` says that no system text was given. Raises RequestRefused where it does not
-        fit the window.
-        """
-        system, question = split(request.messages)
-        if keeps_system and self.turns and not system:
-            system = self.turns[-1].system
-        new = question if self.turns else (*system, *question)
-        fitted = self._fitted(new, request, place, trim)
-        self._count, self._left_out = len(question), fitted.left_out
-        turns = messages_of(self.turns[fitted.left_out :])
-        return replace(request, messages=(*system, *turns, *question)), _left_out(fitted.left_out)
-
-    def _fitted(
-        self, new: Sequence[Message], request: ChatRequest, place: Model, trim: bool
-    ) -> Fitted:
-        window = place.capabilities.context_window
-        if not window:
-            return Fitted(0, 0)
-        answer = int(request.fields.get("max_tokens") or 0)
-        fitted = fit(self.turns, new, answer, window)
-        if fitted.tokens > window or (fitted.left_out and not trim):
-            whole = fit(self.turns, new, answer, sys.maxsize)
-            raise RequestRefused(
-                f"About {whole.tokens:,} tokens do not fit the window of {place.name}, "
-                f"which has {window:,}.",
-                "Nothing was sent. Ask less at once, or begin another chat."
-                if fitted.tokens > window
-                else "Nothing was sent. Leave the oldest turns out of what is sent: --trim "
-                "(trim=True), or begin another chat.",
-            )
-        return fitted
-
-    def begin(self) -> None:
-        """The answer begins: what it replaces goes, and not before."""
-        self._enter(self.chat)
-        self._dropped = self.chat.replace_from(self._execution)
-
-    def about(self, completion: Completion) -> str:
-        """Which chat, which turn, how full the window is, and how many turns were dropped."""
-        parts = [line(self.chat.name), f"turn {len(self.chat) + 1}"]
-        parts += _fullness(self._turn(completion), completion.place.capabilities.context_window)
-        return " · ".join([*parts, *dropped(self._dropped)])
-
-    def keep(self, completion: Completion) -> None:
-        self.chat.add(self._turn(completion))
-        self._left(completion)
-
-    def _turn(self, completion: Completion) -> Turn:
-        turn = Turn.of(completion, self.turns[: self._left_out], self._count)
-        return replace(turn, owner=self._execution)
-
-
-def _left_out(count: int) -> str:
-    if not count:
-        return ""
-    which = "the first turn" if count == 1 else f"turns 1 to {count}"
-    return f"{which} left out of what was sent, to fit the window; the chat keeps them"
-
-
-def _fullness(turn: Turn, window: int | None) -> list[str]:
-    if not window:
-        return []
-    share = f"{turn.tokens / window:.0%}" if turn.tokens >= window / 100 else "under 1%"
-    return [f"window {share} full ({turn.tokens:,} of {window:,} tokens)"]
-
-
-def dropped(count: int, where: str = "") -> list[str]:
-    """How many turns were dropped, in words; nothing for none."""
-    if not count:
-        return []
-    turns = f"{count} turn{'' if count == 1 else 's'}"
-    return [f"{turns}{where} dropped (undo() brings {'it' if count == 1 else 'them'} back)"]

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alcf_magics.errors import AlcfError, RequestRefused
+from alcf_magics.gateway.asking import InChat, fit
 from alcf_magics.gateway.chat import ChatRequest
-from alcf_magics.gateway.conversations import Chat, Execution, InChat, Turn, fit, kept_by
+from alcf_magics.gateway.conversations import Chat, Execution, Turn, kept_by
 from alcf_magics.gateway.models import Capabilities
 from support.completions import PLACE, completion
 
@@ -126,9 +127,8 @@ def test_only_as_many_turns_are_left_out_as_it_takes(
     chat = Chat()
     for length in lengths:
         sent = completion("", prompt="x" * (length + 1))
-        request = replace(sent.request, messages=[])
         along = InChat(chat, None)
-        request, _ = along.along(sent.request, PLACE, keeps_system=True, trim=False)
+        request = along.along(sent.request, PLACE, keeps_system=True, trim=False)
         along.begin()
         along.keep(replace(sent, request=request))
     question = ChatRequest.of("m", "y" * (asked + 1)).messages
@@ -165,9 +165,7 @@ def test_a_file_keeps_turns_that_were_left_out_of_a_request(tmp_path: Path) -> N
     for text in ("one" * 20, "two" * 20, "three" * 20):
         along = InChat(chat, None)
         place = replace(PLACE, capabilities=Capabilities(context_window=45))
-        request, _ = along.along(
-            ChatRequest.of(PLACE.name, text), place, keeps_system=True, trim=True
-        )
+        request = along.along(ChatRequest.of(PLACE.name, text), place, keeps_system=True, trim=True)
         along.begin()
         along.keep(replace(completion("yes"), request=request))
     assert chat.turns[-1].record["messages"] != chat.messages[:-1]
@@ -183,7 +181,7 @@ def test_a_file_brings_back_what_was_said(tmp_path_factory: Any, said: Any) -> N
             continue
         along = InChat(chat, None)
         asked = completion(answer, prompt=question)
-        request, _ = along.along(asked.request, PLACE, keeps_system=True, trim=False)
+        request = along.along(asked.request, PLACE, keeps_system=True, trim=False)
         along.begin()
         along.keep(replace(asked, request=request))
     again = saved(chat, tmp_path_factory.mktemp("chat") / "chat.jsonl")

@@ -237,7 +237,7 @@ def test_what_does_not_fit_the_window_is_said_before_sending(shell: Shell, brief
     assert "--trim" in refused.error_text
     assert len(brief.requests) == before
     cell = shell.run("%%alcf --chat x --trim\nthird {{text}}")
-    assert "the first turn left out" in cell.html
+    assert "turn 1 left out of what was sent" in cell.html
     assert sent(brief)[0] == "second"
     assert len(alcf_magics.session().chats["x"]) == 3
 
@@ -267,3 +267,40 @@ def test_a_chat_shows_as_a_transcript(shell: Shell, brief: Sandbox) -> None:
     assert "is &lt;b&gt; bold?" in cell.html
     assert "Yes." in cell.html
     assert "is <b> bold?" in repr(cell.value)
+
+
+def test_a_cell_that_asks_in_another_chat_takes_its_turns_along(
+    shell: Shell, brief: Sandbox
+) -> None:
+    """All that its earlier run added goes, also where the name was corrected."""
+    shell.run(f"%%alcf {MODEL} --chat wrogn\none", id="a")
+    cell = shell.run(f"%%alcf {MODEL} --chat wrong\none", id="a")
+    assert "1 turn of wrogn dropped" in cell.html
+    assert (asked("wrogn"), asked("wrong")) == ([], ["one"])
+
+
+def test_a_cell_that_forks_can_run_again(shell: Shell, brief: Sandbox) -> None:
+    """Its fork is made anew; another cell may not take the name."""
+    shell.run(f"%%alcf {MODEL} --chat x\none", id="a")
+    code = "import alcf_magics\nalcf_magics.session().chats['x'].fork('y').ask('aside')"
+    for _ in range(2):
+        assert shell.run(code, id="b").status == "ok"
+        assert asked("y") == ["one", "aside"]
+    assert "There is a chat y already" in shell.run(code, id="c").said
+    assert asked("x") == ["one"]
+
+
+def test_a_turn_can_be_asked_from_python_with_all_that_ask_takes(
+    shell: Shell, brief: Sandbox
+) -> None:
+    """Parameters, the system text and the model; the default of a setting counts after it."""
+    chats = alcf_magics.session().chats
+    chats["x"] = Chat()
+    shell.run("%config AlcfMagics.system = 'Rhyme.'")
+    chats["x"].ask("one", "metis:gpt-oss-120b", temperature=0)
+    assert sent(brief) == ["Rhyme.", "one"]
+    assert brief.requests[-1].body["temperature"] == 0
+    completion = chats["x"].ask("two", system="Be brief.", format="text")
+    assert sent(brief) == ["Be brief.", "one", "Yes.", "two"]
+    assert "x · turn 2 · window" in completion.about
+    assert chats["x"].system == "Be brief."
