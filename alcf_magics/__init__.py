@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from .gateway.catalog import Catalog
     from .gateway.chunks import Usage
     from .gateway.completions import Choice, Completion
+    from .gateway.conversations import Chat
     from .gateway.models import Capabilities, Model, Status
     from .history import History
 
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 _LATER = {
     "Capabilities": "gateway.models",
     "Catalog": "gateway.catalog",
+    "Chat": "gateway.conversations",
     "Choice": "gateway.completions",
     "Completion": "gateway.completions",
     "History": "history",
@@ -62,6 +64,7 @@ __all__ = [
     "AnswerInvalid",
     "Capabilities",
     "Catalog",
+    "Chat",
     "Choice",
     "Completion",
     "GatewayError",

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from .exchanges import Exchange, View
     from .gateway.catalog import Catalog
     from .gateway.chat import Message
+    from .gateway.chats import Chats
     from .gateway.completions import Completion
+    from .gateway.conversations import Chat
     from .gateway.models import Model
     from .history import History
     from .runtime import Runtime
@@ -42,6 +44,7 @@ class Session:
         self._chosen: dict[str, Any] = {}
         self._defaults: dict[str, Any] = {}
         self._connection = Connection(lambda: self.settings)
+        self._chats: Chats | None = None
 
     def __repr__(self) -> str:
         return f"<alcf_magics session with {self.unchecked_settings.gateway_url}>"
@@ -214,19 +217,27 @@ class Session:
         view: Callable[[Model], View] | None = None,
         bind: Callable[[Completion], None] = lambda completion: None,
         told: Told = SILENT,
+        chat: Chat | None = None,
+        trim: bool = False,
         **parameters: Any,
     ) -> Exchange:
         """One prompt that is ready to be sent, for whoever shows it; see exchanges.py.
 
         `view` makes what shows the answer, `bind` gets the completion however the answer ends.
+        In a `chat` it goes on; `trim` leaves the oldest turns out where they do not fit.
         """
         from .exchanges import Exchange, fitted, prepared
 
+        asking = self.chats.asking(chat)
+        keeps_system = system is None and asking.goes_on
         if system is None:
-            system = _default_system(prompt, self.unchecked_settings.system)
+            default = "" if keeps_system else self.unchecked_settings.system
+            system = _default_system(prompt, default)
         request = prepared(prompt, system, format, parameters)
+        model = model or asking.model(cluster)
         place = self.resolve(model, cluster, told=told)
         request = fitted(request, parameters, self._defaults, place, told)
+        request = asking.along(request, place, keeps_system=keeps_system, trim=trim)
         return Exchange(
             self._connection,
             place,
@@ -236,6 +247,7 @@ class Session:
             view=view(place) if view is not None else None,
             bind=bind,
             told=told,
+            asking=asking,
         )
 
     async def _aexchange(self, prompt: Prompt, model: str, **options: Any) -> Exchange:
@@ -250,6 +262,19 @@ class Session:
     def history(self) -> History:
         """Every completion of this session, in memory; see History."""
         return self._connection.history
+
+    @property
+    def chats(self) -> Chats:
+        """The chats by name, in memory; see Chat."""
+        if self._chats is None:
+            from .gateway.chats import Chats
+            from .running_cell import execution
+
+            self._chats = Chats(self._ask_in, execution)
+        return self._chats
+
+    def _ask_in(self, chat: Chat, prompt: Prompt, model: str = "", **given: Any) -> Completion:
+        return self.exchange(prompt, model, chat=chat, **given).run()
 
     # The end
 

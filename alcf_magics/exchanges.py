@@ -95,13 +95,30 @@ class View(Protocol):
         """The answer ended early, if one began: keep what came, marked with what happened."""
 
 
+class Asking(Protocol):
+    """Where a prompt belongs: told when its answer begins, and what it became."""
+
+    @property
+    def session_id(self) -> str:
+        """What requests of one chat have in common; empty where there is nothing."""
+
+    def begin(self) -> None:
+        """The answer begins: nothing was refused."""
+
+    def about(self, completion: Completion) -> str:
+        """What the line under the answer says of its place in a chat."""
+
+    def keep(self, completion: Completion) -> None:
+        """The answer has ended, whole or early, if it ever began."""
+
+
 class Exchange:
     """One prompt. Leaving it keeps the completion once, in the session's history.
 
     `asked` is the model's name as it was asked for. `format` reads the whole answer. `view` shows
     the answer, and `bind` gets the completion, however the answer ended; what goes wrong in a
-    view costs nobody the answer. Whatever ends the answer early carries the part that came as
-    `.completion`: an AlcfError, or KeyboardInterrupt.
+    view costs nobody the answer. `asking` is where the prompt belongs. Whatever ends the answer
+    early carries the part that came as `.completion`: an AlcfError, or KeyboardInterrupt.
     """
 
     def __init__(
@@ -116,6 +133,7 @@ class Exchange:
         bind: Callable[[Completion], None] = lambda completion: None,
         told: Told = SILENT,
         policy: Policy | None = None,
+        asking: Asking | None = None,
     ) -> None:
         self.place = place
         self.request = request
@@ -128,6 +146,8 @@ class Exchange:
         self._format = format
         self._view = view
         self._bind = bind
+        self._asking = asking
+        self._begun = False
         self._draws = True
         self._told = told
         self._policy = policy or Policy()
@@ -155,6 +175,10 @@ class Exchange:
         assert self.completion is not None
         return self.completion
 
+    @property
+    def _session_id(self) -> str:
+        return self._asking.session_id if self._asking is not None else ""
+
     def _draw(self, answer: Accumulator) -> None:
         if self._draws:
             self._draws = self._show(lambda view: view.draw(answer))
@@ -176,15 +200,25 @@ class Exchange:
         for at, chunks in reads:
             for chunk in chunks:
                 self.answer.add(chunk, at)
+        if self.answer.began:
+            self._begin()
         self._told.tick()
         return self.answer
+
+    def _begin(self) -> None:
+        """The answer begins, once."""
+        if not self._begun and self._asking is not None:
+            self._asking.begin()
+        self._begun = True
 
     async def _reads(self) -> AsyncIterator[list[Chunk]]:
         """The chunks, a read of the network at a time, of as many tries as the policy has."""
         tried = 0
         while True:
             tried += 1
-            stream = self._gateway.stream(self.place, self.request, self.answer.sent, self._told)
+            stream = self._gateway.stream(
+                self.place, self.request, self.answer.sent, self._told, self._session_id
+            )
             try:
                 async with contextlib.aclosing(stream):
                     async for chunks in stream:
@@ -233,6 +267,7 @@ class Exchange:
     def _complete(self) -> None:
         """The answer is whole: read it, keep it, show it. Raises AnswerInvalid."""
         self._connection.account.note_answer()
+        self._begin()  # also where nothing came, and that is the answer
         completion, unread = self._read(self._as_completion())
         self._keep(completion)
         if unread is None:
@@ -266,7 +301,7 @@ class Exchange:
 
     def _as_completion(self) -> Completion:
         answer = self.answer
-        return Completion(
+        completion = Completion(
             choices=answer.choices,
             request=self.request,
             place=self.place,
@@ -278,6 +313,9 @@ class Exchange:
             seconds=answer.seconds,
             first_token_seconds=answer.first_token_seconds,
         )
+        if self._asking is None or not self._begun:
+            return completion
+        return replace(completion, noted=self._asking.about(completion))
 
     def _keep(self, completion: Completion) -> None:
         """Keep the completion, once."""
@@ -285,6 +323,8 @@ class Exchange:
             return
         self.completion = completion
         self._connection.history.add(completion)
+        if self._asking is not None and self._begun:
+            self._asking.keep(completion)
         self._bind(completion)
 
     def _show(self, show: Callable[[View], None]) -> bool:

@@ -10,6 +10,7 @@ from typing import Any, overload
 from .errors import AlcfError
 from .gateway.chunks import Usage
 from .gateway.completions import Completion
+from .gateway.records import saved
 from .showing.display import line_html
 from .showing.tables import Cell, html_table, text_table
 from .showing.times import moment
@@ -103,7 +104,7 @@ class History(Sequence[Completion]):
 
         `texts` adds what was sent and what came back under `messages`, `text` and `reasoning`.
         """
-        lines = [json.dumps(_saved(c, texts), ensure_ascii=False) + "\n" for c in self]
+        lines = [json.dumps(saved(c, texts), ensure_ascii=False) + "\n" for c in self]
         with Path(file).expanduser().open("a", encoding="utf-8") as out:
             out.writelines(lines)
         return len(lines)
@@ -113,15 +114,6 @@ class History(Sequence[Completion]):
         import pandas
 
         return pandas.json_normalize([completion.record.to_json() for completion in self])
-
-
-def _saved(completion: Completion, texts: bool) -> dict[str, Any]:
-    value = completion.record.to_json()
-    if texts:
-        value["messages"] = [message.to_json() for message in completion.request.messages]
-        value["text"] = completion.text
-        value["reasoning"] = completion.reasoning
-    return value
 
 
 def _beginning(text: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import secrets
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
@@ -104,6 +105,11 @@ class ChatRequest:
         """The hash of all texts of a role in UTF-8, in hexadecimal; empty where there is none."""
         texts = [message.text for message in self.messages if message.role == role]
         return hashlib.sha256("\n".join(texts).encode()).hexdigest() if texts else ""
+
+
+def new_session_id() -> str:
+    """What requests that belong together carry; it says nothing of anybody."""
+    return secrets.token_hex(16)
 
 
 def messages_of(

@@ -28,7 +28,7 @@ from ..errors import (
 from ..settings import is_loopback
 from ..text import integer, line, words
 from ..told import SILENT, Told
-from .chat import ChatRequest
+from .chat import ChatRequest, new_session_id
 from .chunks import Chunk
 from .models import Model
 from .rate_limit import RateLimit
@@ -44,6 +44,9 @@ MORE_SECONDS = 2.0
 #: Bytes of an answer that is no stream, and of an error, that are read.
 MAX_BODY = 64 * 1024 * 1024
 MAX_ERROR = 1024 * 1024
+#: What requests that belong together share, so that one replica keeps their prefix in its cache:
+#: at most 128 visible characters of ASCII.
+SESSION_HEADER = "X-ALCF-Session-ID"
 
 
 class Gateway:
@@ -113,7 +116,12 @@ class Gateway:
         failure: AlcfError
         try:
             async with self._client.stream(
-                method, url, json=body, timeout=timeout, extensions=extensions
+                method,
+                url,
+                json=body,
+                timeout=timeout,
+                extensions=extensions,
+                headers={SESSION_HEADER: new_session_id()},
             ) as response:
                 content = await self._content(response, path)
                 return _parsed(content, response, path)
@@ -128,10 +136,12 @@ class Gateway:
         request: ChatRequest,
         sent: Callable[[float], None] = lambda at: None,
         told: Told = SILENT,
+        session_id: str = "",
     ) -> AsyncGenerator[list[Chunk]]:
         """The chunks of one completion, those of one read of the network at a time.
 
         `sent` gets the monotonic time at which the request leaves, after waiting for its turn.
+        `session_id` is what requests of one chat have in common; without it, a random one.
         Returns when the answer is complete. Raises the error of a refused request, and
         StreamBroken for an answer that broke off.
         """
@@ -143,6 +153,7 @@ class Gateway:
                 "POST",
                 f"{model.base_url}/chat/completions",
                 json=request.to_json(model.refuses),
+                headers={SESSION_HEADER: session_id or new_session_id()},
                 extensions={"alcf_sent": sent, "alcf_told": told},
             ) as response:
                 if response.status_code != 200:

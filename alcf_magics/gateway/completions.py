@@ -46,7 +46,7 @@ class Completion:
     it was asked for (empty: the default), `model` the name as it was served. `started` counts
     seconds since 1970, `seconds` from sending to the last chunk, `first_token_seconds` to the
     first piece of text or reasoning (None if there was none). `format` is how it is shown,
-    `parsed` what that format read out of the text.
+    `parsed` what that format read out of the text. `noted` says where in a chat it stands.
     """
 
     choices: tuple[Choice, ...]
@@ -61,6 +61,7 @@ class Completion:
     first_token_seconds: float | None = None
     format: str = "markdown"
     parsed: Any = None
+    noted: str = ""
 
     @property
     def _first(self) -> Choice:
@@ -122,7 +123,7 @@ class Completion:
     def about(self) -> str:
         """The line under the answer: where from, tokens, seconds, how it ended if not by itself."""
         return " · ".join(
-            filter(None, [self.model, self.cluster, *self._costs(), _end(self._first)])
+            filter(None, [self.model, self.cluster, *self._costs(), _end(self._first), self.noted])
         )
 
     def _costs(self) -> list[str]:

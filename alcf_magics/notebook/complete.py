@@ -94,6 +94,7 @@ class Completions:
                 _catalog(), session().unchecked_settings.aliases, word
             ),
             "--cluster": lambda word: _catalog().clusters,
+            "--chat": lambda word: map(_quoted, session().chats),
             "--file": paths,
             "--out": lambda word: self._variables(),
             "--format": lambda word: FORMATS,
@@ -153,6 +154,11 @@ class Completions:
 
 def _offer(name: str) -> Any:
     return SimpleCompletion(name, type="keyword")
+
+
+def _quoted(name: str) -> str:
+    """A name as the line of a magic takes it."""
+    return f"'{name}'" if re.search(r"[\s\"\\]", name) else name
 
 
 def _choices(kind: Word) -> Callable[[str], Iterable[str]]:

@@ -21,7 +21,14 @@ from .complete import Completions
 from .formatters import Formatters
 from .input_history import forget
 from .login import Logins
-from .options import check_login, login_parser, logout_parser, models_parser, prompt_parser
+from .options import (
+    check_chat,
+    check_login,
+    login_parser,
+    logout_parser,
+    models_parser,
+    prompt_parser,
+)
 from .shells import is_headless, is_kernel, is_whole_cell
 from .traits import DEFAULTS, Aliases, Setting
 from .wait_line import WaitLine
@@ -147,6 +154,7 @@ class AlcfMagics(Magics):
             raise UsageError(f"--out {options.out}: not a name for a variable (try: --out answer)")
         if options.next_cell and options.format != "code":
             raise UsageError("--next-cell goes with --format code")
+        check_chat(options)
         from .prompting import ask
 
         __tracebackhide__ = True

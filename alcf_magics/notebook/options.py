@@ -41,6 +41,16 @@ def check_login(options: argparse.Namespace, code: str) -> None:
         raise UsageError(f"%alcf_login: {' and '.join(chosen)} do not go together")
 
 
+def check_chat(options: argparse.Namespace) -> None:
+    """What would be ignored is refused."""
+    if options.go_on and options.chat is not None:
+        raise UsageError("-c and --chat do not go together: --chat NAME goes on by itself")
+    if options.chat is not None and not options.chat.strip():
+        raise UsageError("--chat takes the name of a chat (try: --chat physics)")
+    if options.trim and not options.go_on and options.chat is None:
+        raise UsageError("--trim goes with -c or --chat NAME")
+
+
 def logout_parser() -> Parser:
     parser = Parser("alcf_logout", "Revoke and remove the login of this gateway.")
     parser.option("--all", action="store_true", help="also logins of other auth servers")
@@ -115,6 +125,19 @@ def prompt_parser() -> Parser:
     parser.option("--cluster", metavar="NAME", default="", help="a model of this cluster")
     parser.option("-s", "--system", metavar="TEXT", default=None, help="the system prompt")
     parser.as_typed.add("--system")  # its values are put in with those of the prompt
+    parser.option(
+        "-c",
+        "--continue",
+        dest="go_on",
+        action="store_true",
+        help="go on from the last answer, in its chat",
+    )
+    parser.option("--chat", metavar="NAME", default=None, help="start a chat, or go on with it")
+    parser.option(
+        "--trim",
+        action="store_true",
+        help="leave a chat's oldest turns out of what is sent where all do not fit",
+    )
     parser.option(
         "-f",
         "--file",

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .._session import Session
     from ..exchanges import View
     from ..gateway.completions import Completion
+    from ..gateway.conversations import Chat
     from ..gateway.models import Model
     from ..told import Told
     from .cells_above import CellsAbove
@@ -61,8 +62,17 @@ def ask(
         view=view,
         bind=bind,
         told=told,
+        chat=_chat(session, options),
+        trim=options.trim,
         **{name: getattr(options, name) for name in PARAMETER_NAMES},
     ).run()
     if options.next_cell and completion.parsed:
         shell.set_next_input("\n\n".join(block.code.rstrip() for block in completion.parsed))
     return completion
+
+
+def _chat(session: Session, options: argparse.Namespace) -> Chat | None:
+    """The chat that the options mean; None for a prompt that stands alone."""
+    if options.chat is not None:
+        return session.chats.named(options.chat)
+    return session.chats.continued() if options.go_on else None

@@ -85,11 +85,23 @@ def prompt_text(body: JSON) -> str:
         return body["prompt"] if isinstance(body.get("prompt"), str) else ""
     for message in reversed(body["messages"]):
         if isinstance(message, dict) and message.get("role") == "user":
-            content = message.get("content")
-            parts = content if isinstance(content, list) else [{"text": content}]
-            texts = [part.get("text") for part in parts if isinstance(part, dict)]
-            return " ".join(text for text in texts if isinstance(text, str))
+            return message_text(message)
     return ""
+
+
+def message_text(message: JSON) -> str:
+    """The text of a message, its parts' joined."""
+    content = message.get("content")
+    parts = content if isinstance(content, list) else [{"text": content}]
+    texts = [part.get("text") for part in parts if isinstance(part, dict)]
+    return " ".join(text for text in texts if isinstance(text, str))
+
+
+def tokens_sent(body: JSON) -> int:
+    """Tokens of all messages of a chat body, or of the prompt of another; 1 or more."""
+    messages = [m for m in body.get("messages", ()) if isinstance(m, dict)]
+    texts = map(message_text, messages) if messages else [prompt_text(body)]
+    return max(1, tokens(" ".join(texts)))
 
 
 def quote(text: str) -> str:
@@ -266,7 +278,7 @@ def compose(body: JSON, model: Model, cluster: Cluster, settings: Settings) -> A
     return Answer(
         model=model.name,
         choices=tuple(map(choice, range(count if _is_count(count) else 1))),
-        prompt_tokens=max(1, tokens(text)),
+        prompt_tokens=tokens_sent(body),
         top=(body.get("top_logprobs") or 0) if body.get("logprobs") is True else None,
     )
 

@@ -276,8 +276,8 @@ class Kernel:
 
     # Cells
 
-    def start_cell(self, code: str, answer: Answer = None) -> Cell:
-        """Send a cell and do not wait for it."""
+    def start_cell(self, code: str, answer: Answer = None, id: str = "") -> Cell:
+        """Send a cell and do not wait for it; `id` names it, so that it can be run again."""
         with self._changed:
             content = {
                 "code": code,
@@ -287,13 +287,13 @@ class Kernel:
                 "allow_stdin": answer is not None,
                 "stop_on_error": True,
             }
-            cell = self._request("shell", "execute_request", content, code, answer)
+            cell = self._request("shell", "execute_request", content, code, answer, id)
             self.cells.append(cell)
             return cell
 
-    def run(self, code: str, timeout: float = 30, answer: Answer = None) -> Cell:
+    def run(self, code: str, timeout: float = 30, answer: Answer = None, id: str = "") -> Cell:
         """Run a cell to its end."""
-        return self.start_cell(code, answer).wait(timeout)
+        return self.start_cell(code, answer, id).wait(timeout)
 
     def run_all(
         self, codes: Sequence[str], timeout: float = 60, answer: Answer = None
@@ -429,10 +429,17 @@ class Kernel:
     # Messages
 
     def _request(
-        self, channel: str, kind: str, content: Json, what: str, answer: Answer = None
+        self,
+        channel: str,
+        kind: str,
+        content: Json,
+        what: str,
+        answer: Answer = None,
+        cell_id: str = "",
     ) -> Cell:
+        metadata = {"cellId": cell_id} if cell_id else None
         with self._changed:
-            message = self._session.msg(kind, content)
+            message = self._session.msg(kind, content, metadata=metadata)
             cell = Cell(self, message["header"]["msg_id"], what, answer)
             self._requests[cell._id] = cell
             self._outgoing.append((channel, message))

@@ -45,8 +45,10 @@ PATIENCE = 20.0
 class Cell(Shown):
     """One cell that was run, and what it shows, also later."""
 
-    def __init__(self, code: str, *, person: bool) -> None:
+    def __init__(self, code: str, *, person: bool, id: str = "") -> None:
         self.code = code
+        #: The name that the front end has for it; empty if none.
+        self.id = id
         #: Whether somebody sits there who could be asked.
         self.person = person
         #: "ok" or "error"; None while it runs.
@@ -147,15 +149,16 @@ class Shell:
         code: str,
         *,
         person: bool = True,
+        id: str = "",
         answer: Answer | None = None,
         interrupt: Callable[[Cell], object] | None = None,
     ) -> Cell:
         """Run a cell to its end.
 
         `answer` replies to what the cell asks. `interrupt` presses the stop button as soon as it
-        is true of the cell.
+        is true of the cell. `id` names the cell, so that it can be run again.
         """
-        cell = Cell(code, person=person)
+        cell = Cell(code, person=person, id=id)
         with self._lock:
             self.cells.append(cell)
         with contextlib.ExitStack() as ends:
@@ -256,7 +259,8 @@ class Shell:
     def parent(self) -> Json:
         """The request that runs, as a kernel knows it."""
         cell = self.cells[-1]
-        return {"content": {"code": cell.code, "allow_stdin": cell.person}}
+        metadata = {"cellId": cell.id} if cell.id else {}
+        return {"content": {"code": cell.code, "allow_stdin": cell.person}, "metadata": metadata}
 
 
 class _Publisher(DisplayPublisher):
