@@ -64,6 +64,27 @@ def chunk(content: str, finish: str | None = None) -> dict[str, object]:
 
 
 @respx.mock
+def test_every_request_names_what_it_belongs_to() -> None:
+    """Visible ASCII that says nothing; a chat's own where there is one, else another each time."""
+    chat = respx.post(f"{GATEWAY}/red/fw/v1/chat/completions").respond(
+        content=sse(chunk("ok", "stop")), content_type="text/event-stream"
+    )
+    other = respx.post(f"{GATEWAY}/red/fw/v1/embeddings").respond(json={})
+
+    async def ask(gateway: Gateway) -> None:
+        for session_id in ("", "", "abc"):
+            async for _ in gateway.stream(MODEL, REQUEST, session_id=session_id):
+                pass
+        await gateway.post("red/fw/v1/embeddings", {})
+
+    with_gateway(ask)
+    seen = [call.request.headers["X-ALCF-Session-ID"] for call in [*chat.calls, *other.calls]]
+    assert seen[2] == "abc"
+    assert len(set(seen)) == 4
+    assert all(one.isascii() and one.isalnum() and len(one) <= 128 for one in seen)
+
+
+@respx.mock
 def test_a_request_holds_what_was_set_and_nothing_else() -> None:
     """The body has model, messages, stream, usage, and each option under its own name."""
     route = respx.post(f"{GATEWAY}/red/fw/v1/chat/completions").respond(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import httpx
 import pytest
 
 from alcf_magics.sandbox import Sandbox
@@ -29,3 +30,23 @@ def test_a_cell_run_again_replaces_its_turn(kernel: Kernel, sandbox: Sandbox, ho
     kernel.run("%%alcf -c\nthree")
     kernel.run("%%alcf -c\nthree")
     assert kernel.value("len(__import__('alcf_magics').session().chats['chat 1'])") == "4"
+
+
+@pytest.mark.real_model
+def test_a_real_model_goes_on(home: Path, model_url: str) -> None:
+    """It answers a second turn as it answers the same messages from anybody else."""
+    with (
+        Sandbox(upstream=model_url) as sandbox,
+        Kernel(env=sandbox.environment, home=home) as kernel,
+    ):
+        log_in(sandbox, home)
+        kernel.run("import alcf_magics\n%load_ext alcf_magics")
+        options = "-t 0 --max-tokens 20"
+        first = kernel.run(f"%%alcf -m smollm2-135m-instruct {options}\nName a city.", timeout=60)
+        second = kernel.run(f"%%alcf -c {options} --out a\nName another one.", timeout=60)
+        assert (first.status, second.status) == ("ok", "ok")
+        messages = eval(kernel.value("alcf_magics.session().chats['chat 1'].messages"))
+        asked = {"messages": messages[:-1], "temperature": 0, "max_tokens": 20}
+        alone = httpx.post(f"{model_url}/chat/completions", json=asked, timeout=60).json()
+        assert messages[-1]["content"] == alone["choices"][0]["message"]["content"]
+        assert "chat 1 · turn 2" in second.html

@@ -304,3 +304,34 @@ def test_a_turn_can_be_asked_from_python_with_all_that_ask_takes(
     assert sent(brief) == ["Be brief.", "one", "Yes.", "two"]
     assert "x · turn 2 · window" in completion.about
     assert chats["x"].system == "Be brief."
+
+
+def test_a_turn_that_breaks_off_is_kept_and_marked(shell: Shell, in_sandbox: Sandbox) -> None:
+    """The next one goes on from what came."""
+    in_sandbox.scenario = "cut_mid_stream"
+    assert shell.run(f"%%alcf {MODEL} --chat x\none", id="a").ename == "StreamBroken"
+    in_sandbox.scenario = "default"
+    part = alcf_magics.session().chats["x"].messages[-1]["content"]
+    assert part
+    assert "[interrupted]" in repr(alcf_magics.session().chats["x"])
+    shell.run("%%alcf -c\ntwo", id="b")
+    assert in_sandbox.requests[-1].body["messages"][1] == {"role": "assistant", "content": part}
+
+
+def test_in_a_terminal_the_line_says_the_turn_too(terminal: Shell, brief: Sandbox) -> None:
+    """Where no cell has a name, turns append."""
+    terminal.run(f"%alcf {MODEL} one")
+    assert "chat 1 · turn 2 · window" in terminal.run("%alcf -c two").text
+    assert "chat 1 · turn 3 · window" in terminal.run("%alcf -c three").text
+    assert asked("chat 1") == ["one", "two", "three"]
+
+
+def test_an_answer_as_it_was_is_asked_for_again_outside_its_chat(
+    shell: Shell, brief: Sandbox
+) -> None:
+    """A replay of the history sends the same messages, and adds no turn."""
+    shell.run(f"%%alcf {MODEL} --chat x\none")
+    shell.run("%%alcf --chat x\ntwo")
+    alcf_magics.session().history.replay(-1)
+    assert sent(brief) == ["one", "Yes.", "two"]
+    assert len(alcf_magics.session().chats["x"]) == 2

@@ -127,6 +127,11 @@ def test_choices_files_and_variables(shell: Shell, home: Path, monkeypatch: Any)
     assert tab(shell, "%%alcf --stop pri") == ["pri"]
     assert tab(shell, "%%alcf --pre") == ["--presence-penalty"]
     assert tab(shell, "%alcf_login --re") == ["--replace"]
+    for name in ("physics", "chat 1"):
+        alcf_magics.session().chats[name] = alcf_magics.Chat()
+    assert tab(shell, "%%alcf --chat ") == ["physics", "'chat 1'"]
+    assert tab(shell, "%%alcf --chat 'ch") == ["'chat 1'"]
+    assert tab(shell, "%alcf --chat P") == ["physics"]
     assert "-n" in tab(shell, "%%alcf -")
     assert tab(shell, "%%alcf\nimp") == []
 
