@@ -1,0 +1,55 @@
+"""The lessons in notebooks/ run as they are, from the first cell to the last."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+
+from alcf_magics import demo
+from alcf_magics.sandbox import Sandbox
+
+pytestmark = pytest.mark.kernel
+
+LESSONS = Path(__file__).parents[2] / "notebooks"
+
+
+def run(name: str, home: Path, sandbox: Sandbox) -> list[Any]:
+    """Run a lesson as a person does; its cells with their outputs."""
+    folder = home / "lesson"
+    folder.mkdir()
+    shutil.copy(LESSONS / name, folder / name)
+    notebook = nbformat.read(folder / name, as_version=4)
+    with demo._entered(demo.environment(home, sandbox.environment)):
+        failure = demo._run(notebook, folder, sandbox)
+    assert failure == ""
+    return list(notebook.cells)
+
+
+def shown(cells: list[Any], first_line: str) -> str:
+    """What the first cell that begins so shows, as text and as a page."""
+    cell = next(cell for cell in cells if cell.source.startswith(first_line))
+    data = [output.get("data", {}) for output in cell.outputs]
+    return "\n".join(str(value) for one in data for value in one.values())
+
+
+def test_prompting(home: Path, sandbox: Sandbox) -> None:
+    """Memory, data and parameters: each cell does what the text above it says."""
+    cells = run("prompting.ipynb", home, sandbox)
+    assert "sky · turn 1" in shown(cells, "%%alcf --chat sky")
+    assert "sky · turn 2" in shown(cells, "%%alcf -c")
+    assert "Why is the sky blue?" in shown(cells, "from alcf_magics import session")
+    assert "(2, ['user', 'assistant', 'user', 'assistant'])" in shown(cells, "sky.save")
+    chats = [r.body for r in sandbox.requests if r.path.endswith("/chat/completions")]
+    sent = [body["messages"][-1]["content"] for body in chats]
+    assert any("'nodes': 16" in text and "def speedup(rows)" in text for text in sent)
+    assert any("one rank a GPU" in text and "[1.0, 3.51, 8.27]" in text for text in sent)
+    assert "'length'" in shown(cells, "short.finish_reason")
+    named = [body for body in chats if "telescope" in str(body["messages"])]
+    assert [(body["n"], body["seed"], body["temperature"]) for body in named] == [(2, 7, 1.0)]
+    last = chats[-1]
+    assert (last["temperature"], last["max_tokens"]) == (0.2, 40)
+    assert "telescope" in shown(cells, "session().history")
