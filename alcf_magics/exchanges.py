@@ -244,14 +244,22 @@ class Exchange:
             closed = AlcfError("The session was closed while it waited.")
             self._break_off(closed)
             raise closed from None
+        last, late = error, self._end(error)
+        while late is not None:  # whoever is impatient interrupts again and again
+            last, late = late, self._end(late)
+        if last is not None and last is not error:
+            raise last
+
+    def _end(self, error: BaseException | None) -> KeyboardInterrupt | None:
+        """End it, well or early; the interrupt that came meanwhile, if one did."""
         try:
             if error is None:
                 self._complete()
             else:
                 self._break_off(error)
-        except KeyboardInterrupt as interrupt:  # late, or the second: while the end was shown
-            self._break_off(interrupt)
-            raise
+        except KeyboardInterrupt as interrupt:
+            return interrupt
+        return None
 
     async def __aenter__(self) -> Exchange:
         return self

@@ -285,11 +285,11 @@ def _outage(seconds: float) -> GatewayUnreachable:
 
 
 class Impatient(Screen):
-    """A view in which somebody interrupts once more whenever an end is shown."""
+    """A view in which somebody interrupts again and again while an end is shown."""
 
     def _note(self, what: str, why: str = "") -> None:
         super()._note(what, why)
-        if len(self.ends) == 1:
+        if len(self.ends) < 4:
             raise KeyboardInterrupt
 
 

@@ -224,22 +224,27 @@ async def _reads(response: httpx.Response, reader: StreamReader) -> AsyncGenerat
     """The chunks of each read of a body, up to its end, its `[DONE]` or its failure.
 
     An answer that is complete waits a moment for its usage, and never for a server that forgets
-    to close.
+    to close. What came before a break is given out, its last event, too, and then the break raised.
     """
-    body = response.aiter_raw()
+    body, broken = response.aiter_raw(), None
     while not reader.done and reader.failure is None:
         data: bytes | None = None
-        if reader.owes_nothing:
-            with anyio.move_on_after(MORE_SECONDS):
+        try:
+            if reader.owes_nothing:
+                with anyio.move_on_after(MORE_SECONDS):
+                    data = await anext(body, None)
+            else:
                 data = await anext(body, None)
-        else:
-            data = await anext(body, None)
+        except httpx.HTTPError as error:
+            broken = error
         if data is None:
             break
         if chunks := reader.feed(data):
             yield chunks
     if chunks := reader.end():
         yield chunks
+    if broken is not None:
+        raise broken
     if reader.done:
         # A body read to its end leaves the connection ready for the next prompt.
         with anyio.move_on_after(DRAIN_SECONDS):

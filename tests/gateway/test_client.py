@@ -272,6 +272,15 @@ class ThenBroken(httpx.AsyncByteStream):
         raise httpx.ReadError("gone")
 
 
+def test_what_came_just_before_a_break_counts() -> None:
+    """An event that lacks nothing but its blank line is read, and may be the answer's end."""
+    with respx.mock:
+        respx.post(f"{GATEWAY}/red/fw/v1/chat/completions").respond(
+            stream=ThenBroken(sse(chunk("whole", "stop"))[:-1]), content_type="text/event-stream"
+        )
+        assert with_gateway(text_of) == "whole"
+
+
 @pytest.mark.parametrize("end", [b"data: [DONE]\n\n", b""])
 def test_what_breaks_after_the_end_takes_nothing_from_an_answer(end: bytes) -> None:
     """A connection that dies after the finish reason, or after [DONE], harms nobody."""
