@@ -173,7 +173,6 @@ def test_the_twins_work_on_any_event_loop(session: Session) -> None:
 
     streamed, asked = asyncio.run(both())
     assert streamed == asked == session.history[-1].text
-    pytest.importorskip("trio")
     assert anyio.run(both, backend="trio") == (streamed, asked)
 
 
