@@ -41,7 +41,7 @@ class Upstream:
         self._client: httpx.AsyncClient | None = None
 
     async def close(self) -> None:
-        """Close connections; the next request opens new ones."""
+        """Close the client; the next request opens a new one."""
         client, self._client = self._client, None
         if client is not None:
             await client.aclose()
@@ -93,6 +93,9 @@ class Upstream:
 
             self._client = httpx.AsyncClient(
                 timeout=httpx.Timeout(None, connect=CONNECT_SECONDS),
+                # llama.cpp's server ends connections that it promised to keep: a request that is
+                # sent on one of them in that moment fails, and cannot safely be sent again.
+                limits=httpx.Limits(max_keepalive_connections=0),
                 # A proxy of the environment could not reach this machine's own loopback.
                 trust_env=not is_loopback(self.base),
             )

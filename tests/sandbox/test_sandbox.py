@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import base64
+import contextlib
 import hashlib
 import json
 import threading
@@ -810,16 +811,35 @@ class ModelServer(BaseHTTPRequestHandler):
         """Nothing is printed."""
 
 
+class ForgetfulModelServer(ModelServer):
+    """The same, which promises to keep a connection and ends it when the next request comes."""
+
+    protocol_version = "HTTP/1.1"
+
+    def handle(self) -> None:
+        self.handle_one_request()
+        self.rfile.read(1)
+
+
+@contextlib.contextmanager
+def served(by: type[ModelServer]) -> Iterator[str]:
+    """The address of a running server."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), by) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
 @pytest.fixture
 def upstream() -> Iterator[str]:
     ModelServer.bodies.clear()
     ModelServer.left.clear()
-    with ThreadingHTTPServer(("127.0.0.1", 0), ModelServer) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+    with served(ModelServer) as url:
+        yield url
 
 
 @pytest.mark.parametrize("suffix", ["", "/", "/v1"])
@@ -845,6 +865,19 @@ def test_the_upstream_model_can_be_named(upstream: str) -> None:
     with Sandbox(upstream=upstream, upstream_model="other") as sandbox, gateway(sandbox) as client:
         assert chat(client).status_code == 200
     assert [body["model"] for body in ModelServer.bodies] == ["other"]
+
+
+def test_an_upstream_may_end_connections_that_it_keeps() -> None:
+    """Each chat has a connection of its own, and none fails."""
+    with (
+        served(ForgetfulModelServer) as upstream,
+        Sandbox(upstream=upstream) as sandbox,
+        gateway(sandbox) as client,
+    ):
+        for stream in (False, True, False):
+            answer = chat(client, stream=stream)
+            assert answer.status_code == 200
+            assert '"content":"4"' in answer.text.replace(": ", ":")
 
 
 def test_upstream_errors_have_the_style_of_the_cluster(upstream: str) -> None:
