@@ -38,12 +38,12 @@ def clean(text: str) -> str:
     """
     if text.isprintable():  # most pieces of an answer
         return text
-    if "\r" in text:
-        text = _LINE_END.sub("\n", text)
-    text = _CONTROL.sub("", text)
+    # First: what stands between two halves keeps them apart, in one piece as in several.
     if _SURROGATE.search(text):
         text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text
+    if "\r" in text:
+        text = _LINE_END.sub("\n", text)
+    return _CONTROL.sub("", text)
 
 
 def words(text: object) -> str:

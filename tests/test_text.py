@@ -46,11 +46,18 @@ def test_a_text_is_the_same_however_it_is_split(pieces: list[str], data: st.Data
 
 def test_a_half_that_stays_alone_is_replaced() -> None:
     """A broken character becomes the replacement character, and can be sent and saved."""
-    for pieces in (["a\ud83d"], ["a\ud83d", "b"], ["\ude00"]):
+    for pieces in (
+        ["a\ud83d"],
+        ["a\ud83d", "b"],
+        ["\ude00"],
+        ["\ud83d\x1b", "\ude00"],  # a control character between two halves
+        ["\ud83d", "\x1b\ude00"],
+    ):
         grown = Text()
         for piece in pieces:
             grown.add(piece)
         assert "\ufffd" in grown.whole()
+        assert grown.whole() == clean("".join(pieces))
         grown.whole().encode()
 
 
