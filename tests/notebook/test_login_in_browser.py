@@ -84,7 +84,11 @@ def test_tab_and_the_button_exchange_once(lab: Lab, sandbox: Sandbox) -> None:
     code = follow(lab, LOGIN)
     box_of(lab, LOGIN).press_sequentially(code)
     lab.page.wait_for_function("button => !button.disabled", arg=button.element_handle())
+    lab.wait_idle()
     lab.page.keyboard.press("Tab")
+    lab.page.wait_for_function(
+        "button => document.activeElement === button", arg=button.element_handle()
+    )
     assert exchanges(sandbox) == 0
     lab.page.keyboard.press("Enter")
     lab.page.keyboard.press("Enter")
