@@ -106,11 +106,14 @@ class Session:
     def catalog(
         self, *, max_age: float = CATALOG_SECONDS, described: bool = True, told: Told = SILENT
     ) -> Catalog:
-        """What runs where, at most `max_age` seconds old.
+        """What runs where, at most `max_age` seconds old; what could not be read is read again.
 
-        `described` asks the clusters, too, what they say of their models' capabilities.
+        `described` asks the clusters, too, what they say of their models' capabilities, and for
+        the facility's notice where one is under maintenance.
         """
-        return self._connection.catalog(max_age=max_age, described=described, told=told)
+        return self._connection.catalog(
+            max_age=max_age, described=described, noticed=described, told=told
+        )
 
     def known_catalog(self) -> Catalog | None:
         """The catalog that was read last, at once; None before. It may be read behind your back."""
@@ -121,7 +124,7 @@ class Session:
         settings = self.settings
         name, wanted = settings.meant(name), settings.meant(name or settings.model)
         # A name says enough: fewer requests, and a first prompt that waits for no turn.
-        catalog = self.catalog(described=not wanted, told=told)
+        catalog = self._connection.catalog(described=not wanted, told=told)
         if not name:
             name = wanted
             if cluster:  # asked for now, and so before what was configured

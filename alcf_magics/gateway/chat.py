@@ -107,6 +107,15 @@ class ChatRequest:
         return hashlib.sha256("\n".join(texts).encode()).hexdigest() if texts else ""
 
 
+def one_token(model: str) -> dict[str, Any]:
+    """The smallest request that makes a model answer, or be loaded. It is not streamed.
+
+    A stream would be refused while the model loads.
+    """
+    hello = {"role": "user", "content": "Hi"}
+    return {"model": model, "messages": [hello], "max_tokens": 1, "stream": False}
+
+
 def new_session_id() -> str:
     """What requests that belong together carry; it says nothing of anybody."""
     return secrets.token_hex(16)

@@ -87,9 +87,19 @@ class Gateway:
         answer = await self.get("whoami", told=told)
         return answer if isinstance(answer, Mapping) else {}
 
-    async def get(self, path: str, timeout: float = CATALOG_TIMEOUT, *, told: Told = SILENT) -> Any:
-        """The JSON value at a path of the gateway. `timeout` is in seconds without a byte."""
-        return await self._json("GET", path, timeout=timeout, told=told)
+    async def get(
+        self,
+        path: str,
+        timeout: float = CATALOG_TIMEOUT,
+        *,
+        told: Told = SILENT,
+        seen: Callable[[Mapping[str, str]], None] = lambda headers: None,
+    ) -> Any:
+        """The JSON value at a path of the gateway. `timeout` is in seconds without a byte.
+
+        `seen` gets the headers of the answer.
+        """
+        return await self._json("GET", path, timeout=timeout, told=told, seen=seen)
 
     async def post(
         self,
@@ -110,6 +120,7 @@ class Gateway:
         timeout: float,
         told: Told,
         body: Mapping[str, Any] | None = None,
+        seen: Callable[[Mapping[str, str]], None] = lambda headers: None,
     ) -> Any:
         url = path if "://" in path else f"{self.url}/{path}"
         extensions = {"alcf_told": told}
@@ -124,6 +135,7 @@ class Gateway:
                 headers={SESSION_HEADER: new_session_id()},
             ) as response:
                 content = await self._content(response, path)
+                seen(response.headers)
                 return _parsed(content, response, path)
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             failure = self._unreachable(error)
