@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import anyio
 
-from ..errors import AlcfError, GatewayError, Maintenance
+from ..errors import AlcfError, Fault, GatewayError, Maintenance
 from ..told import SILENT, Told
 from .catalog import Catalog
 from .chat import one_token
@@ -114,8 +114,7 @@ class Discovery:
     async def _read_all(self, asked: float, max_age: float, described: bool, told: Told) -> None:
         async def read(path: str) -> None:
             if not self._counts(path, asked, max_age):
-                timeout = CATALOG_TIMEOUT if path == "list-endpoints" else PART_TIMEOUT
-                await self._read(path, timeout, told)
+                await self._read(path, told)
 
         async with anyio.create_task_group() as group:
             group.start_soon(read, "status")
@@ -125,7 +124,10 @@ class Discovery:
         for cluster in self._clusters():
             self._learn(cluster)
 
-    async def _read(self, path: str, timeout: float, told: Told) -> None:
+    async def _read(self, path: str, told: Told) -> None:
+        all_depends = path == "list-endpoints"
+        timeout = CATALOG_TIMEOUT if all_depends else PART_TIMEOUT
+        only = tuple(Fault) if all_depends else (Fault.RATE,)
         seconds = [CACHE_SECONDS]
 
         def seen(headers: Mapping[str, str]) -> None:
@@ -134,7 +136,7 @@ class Discovery:
 
         # Nothing is raised inside a group of tasks: it would come out wrapped in another error.
         try:
-            value = await self.gateway.get(path, timeout, told=told, seen=seen)
+            value = await self.gateway.get(path, timeout, told=told, only=only, seen=seen)
         except AlcfError as error:
             self._reads[path] = _Read(time.monotonic(), error=error)
             return
