@@ -16,6 +16,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .connection import CATALOG_SECONDS, Connection
+from .errors import RequestRefused
 from .settings import NUMBER_NAMES, SETTING_NAMES, Settings, checked_number
 from .told import SILENT, Told
 
@@ -122,6 +123,9 @@ class Session:
 
     def resolve(self, name: str = "", cluster: str = "", *, told: Told = SILENT) -> Model:
         """The model that a name means now; no name means the configured model, or the default."""
+        return self._resolved(name, cluster, told)[1]
+
+    def _resolved(self, name: str, cluster: str, told: Told) -> tuple[Catalog, Model]:
         settings = self.settings
         name, wanted = settings.meant(name), settings.meant(name or settings.model)
         # A name says enough: fewer requests, and a first prompt that waits for no turn.
@@ -130,7 +134,7 @@ class Session:
             name = wanted
             if cluster:  # asked for now, and so before what was configured
                 name = catalog.without_cluster(name)
-        return catalog.resolve(name, cluster)
+        return catalog, catalog.resolve(name, cluster)
 
     def _places(
         self, name: str, cluster: str, kept: str, fallback: Sequence[str], told: Told
@@ -139,8 +143,7 @@ class Session:
         from .gateway.places import places_of
 
         settings = self.settings
-        first = self.resolve(name or kept, cluster, told=told)
-        catalog = self.catalog(described=False, told=told)
+        catalog, first = self._resolved(name or kept, cluster, told)
         wanted = settings.meant(name or ("" if kept else settings.model))
         return places_of(
             catalog,
@@ -160,6 +163,7 @@ class Session:
         system: str | None = None,
         format: str = "markdown",
         fallback: str | Sequence[str] = (),
+        wait: float | None = None,
         **parameters: Any,
     ) -> Completion:
         """Send a prompt, or a list of messages as OpenAI has them; the whole completion.
@@ -168,9 +172,10 @@ class Session:
         json or code. `parameters` are those of the magic under the names in gateway/parameters.py:
         temperature (0 to 2), max_tokens (1 or more), stop (a text or up to 4), n, extra, … What is
         not given is as `choose` has it. `fallback` names other models, as `"a,b"` or a list, that
-        may answer where this one is live nowhere. A value that is wrong, or that the model does not
-        take, is a RequestRefused, and nothing is sent. What ends an answer early carries what came
-        as `.completion`.
+        may answer where this one is live nowhere. `wait` is for how many minutes a model that is
+        loaded on demand is waited for; with 0, what is not live is a ModelNotReady. A value that is
+        wrong, or that the model does not take, is a RequestRefused, and nothing is sent. What ends
+        an answer early carries what came as `.completion`.
         """
         return self.exchange(
             prompt,
@@ -179,6 +184,7 @@ class Session:
             system=system,
             format=format,
             fallback=fallback,
+            wait=wait,
             **parameters,
         ).run()
 
@@ -250,13 +256,14 @@ class Session:
         chat: Chat | None = None,
         trim: bool = False,
         fallback: str | Sequence[str] = (),
+        wait: float | None = None,
         **parameters: Any,
     ) -> Exchange:
         """One prompt that is ready to be sent, for whoever shows it; see exchanges.py.
 
         `view` makes what shows the answer, `bind` gets the completion however the answer ends.
         In a `chat` it goes on; `trim` leaves the oldest turns out where they do not fit.
-        `fallback` names other models, as in `ask`.
+        `fallback` names other models, and `wait` is in minutes, as in `ask`.
         """
         from .exchanges import Exchange, fitted, prepared
         from .gateway.places import names_of
@@ -281,6 +288,7 @@ class Session:
             request_for(place),
             places=places,
             request_for=request_for,
+            wait=self._connection.waiting(self._minutes(wait)),
             asked=model or kept,
             format=format,
             view=view(place) if view is not None else None,
@@ -288,6 +296,14 @@ class Session:
             told=told,
             asking=asking,
         )
+
+    def _minutes(self, wait: float | None) -> float:
+        if wait is None:
+            return self.settings.wait
+        try:
+            return checked_number("wait", wait)
+        except ValueError as error:
+            raise RequestRefused(f"{error}.", "Nothing was sent; it is in minutes.") from None
 
     async def _aexchange(self, prompt: Prompt, model: str, **options: Any) -> Exchange:
         from anyio import to_thread

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .gateway.client import Gateway
     from .gateway.completions import Completion
     from .gateway.discovery import Discovery
+    from .gateway.loading import Waiting
     from .gateway.rate_limit import RateLimit
     from .gateway.retries import Policy
     from .history import History
@@ -193,6 +194,12 @@ class Connection:
                 self._discovered_by = logins
             return found
 
+    def waiting(self, minutes: float) -> Waiting:
+        """Waits for models that are not live, on the event loop; 0 minutes: not at all."""
+        from .gateway.loading import Waiting
+
+        return Waiting(self.gateway, self.discovery, 60 * minutes)
+
     def ask(self, call: Callable[[], Awaitable[T]], told: Told = SILENT) -> T:
         """What the gateway answers to one call, which tries again itself as the policy has it.
 
@@ -236,9 +243,10 @@ class Connection:
         """Learn from a refusal: the next login is a real one, and the catalog is read anew."""
         if isinstance(error, LoginExpired):
             self.account.note_refusal(error)
-        if isinstance(error, ModelNotReady | ModelNotFound | Maintenance | AccessDenied):
-            if self._discovery is not None:
-                self._discovery.forget()  # it said otherwise: another place may be better now
+        wrong = ModelNotReady | ModelNotFound | Maintenance | AccessDenied
+        said = isinstance(error, wrong) and error.status is not None  # by the gateway, not by us
+        if said and self._discovery is not None:
+            self._discovery.forget()  # it said otherwise: another place may be better now
 
     @property
     def history(self) -> History:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import re
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from collections.abc import Iterator, Mapping
@@ -60,12 +61,19 @@ class Discovery:
         #: The catalog as it was put together last, however old.
         self.last: Catalog | None = None
         self._reads: dict[str, _Read] = {}
+        self._answered: dict[str, float] = {}
         self._descriptions: dict[str, list[Any] | None] = {}
         self._one_at_a_time: anyio.Lock | None = None  # made on the event loop
 
+    def note_live(self, place: Model) -> None:
+        """A model has answered: the jobs that the gateway uses again may not say so yet."""
+        self._answered[place.place] = time.monotonic()
+        if self.last is not None:
+            self.last = self._with_what_else_is_known(self.last)
+
     def forget(self) -> None:
         """Something said otherwise: what was answered counts no longer."""
-        self._reads = {}
+        self._reads, self._answered = {}, {}
 
     def known(
         self, *, max_age: float = CACHE_SECONDS, described: bool = True, noticed: bool = False
@@ -101,7 +109,7 @@ class Discovery:
             catalog = self._together()
             if noticed:
                 await self._read_notices(catalog, asked, told)
-            self.last = self._with_notices(catalog)
+            self.last = self._with_what_else_is_known(catalog)
             return self.last
 
     def seconds(self, cluster: str) -> float:
@@ -234,13 +242,17 @@ class Discovery:
             error = trouble
         self._reads[_notice(model.cluster)] = _Read(time.monotonic(), notice, error)
 
-    def _with_notices(self, catalog: Catalog) -> Catalog:
-        def noticed(model: Model) -> Model:
-            said = self._value(_notice(model.cluster))
-            down = model.status is Status.MAINTENANCE
-            return replace(model, notice=said) if down and said else model
+    def _with_what_else_is_known(self, catalog: Catalog) -> Catalog:
+        """The same with the notices, and with models live that have just answered."""
 
-        return replace(catalog, models=tuple(map(noticed, catalog.models)))
+        def known(model: Model) -> Model:
+            if model.status is Status.MAINTENANCE:
+                return replace(model, notice=self._value(_notice(model.cluster)) or "")
+            answered = self._answered.get(model.place, -math.inf)
+            just_now = time.monotonic() - answered < CACHE_SECONDS
+            return replace(model, status=Status.LIVE) if model.cold and just_now else model
+
+        return replace(catalog, models=tuple(map(known, catalog.models)))
 
 
 def _mapping(value: object) -> Mapping[str, Any] | None:

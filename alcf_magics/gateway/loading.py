@@ -119,7 +119,7 @@ class Loading:
         if self._elapsed >= TOLD_SECONDS:
             name, cluster = self._place.name, self._place.cluster
             self._told.notice(f"{name} on {cluster} was loaded in {lasting(self._elapsed)}.")
-        self._discovery.forget()
+        self._discovery.note_live(self._place)
         return replace(self._place, status=Status.LIVE)
 
     @property
@@ -192,12 +192,11 @@ class Loading:
 
     def _late(self) -> ModelNotReady:
         """The time is over; the model may go on loading without us."""
-        place, minutes = self._place, self._seconds / 60
-        why = f" ({self._said.what.rstrip('.')})" if self._said is not None else ""
-        late = ModelNotReady(
-            f"{place.name} on {place.cluster} is {place.state} after {lasting(self._seconds)}{why}.",
-            WAIT_LONGER.format(minutes=f"{2 * minutes:g}"),
-        )
+        place, waited = self._place, lasting(self._seconds)
+        what = f"{place.name} on {place.cluster} is still {place.state} after {waited}"
+        if self._said is not None:
+            what += f": {self._said.what}"
+        late = ModelNotReady(what, WAIT_LONGER.format(minutes=f"{self._seconds / 30:g}"))
         if self._said is not None:
             late.status, late.detail = self._said.status, self._said.detail
         return late

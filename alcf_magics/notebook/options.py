@@ -9,6 +9,7 @@ from typing import Any
 from IPython.core.error import UsageError
 
 from ..gateway.parameters import PARAMETERS, Parameter
+from ..settings import checked_number
 from ..showing.formats import FORMATS
 from .arguments import Parser
 
@@ -51,6 +52,14 @@ def check_chat(options: argparse.Namespace) -> None:
         raise UsageError("--trim goes with -c or --chat NAME")
 
 
+def minutes_to_wait(options: argparse.Namespace) -> float | None:
+    """For how long a model is waited for; None as the settings have it. Raises UsageError."""
+    if options.no_wait and options.wait:
+        raise UsageError("--wait and --no-wait do not go together")
+    minutes: float | None = 0.0 if options.no_wait else options.wait
+    return minutes
+
+
 def logout_parser() -> Parser:
     parser = Parser("alcf_logout", "Revoke and remove the login of this gateway.")
     parser.option("--all", action="store_true", help="also logins of other auth servers")
@@ -75,6 +84,14 @@ def _cells(text: str) -> int:
     if text.isdecimal() and int(text) > 0:
         return int(text)
     raise argparse.ArgumentTypeError(f"a number of cells, 1 or more, or all; not {text!r}")
+
+
+def _minutes(text: str) -> float:
+    """What `--wait` takes. Raises ArgumentTypeError."""
+    try:
+        return checked_number("wait", float(text))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"a number of minutes, 0 or more; not {text!r}") from None
 
 
 PARAMETER_NAMES = tuple(parameter.name for parameter in PARAMETERS)
@@ -129,6 +146,14 @@ def prompt_parser() -> Parser:
         default="",
         help="other models that may answer where this one is live nowhere",
     )
+    parser.option(
+        "--wait",
+        metavar="MINUTES",
+        type=_minutes,
+        default=None,
+        help="how long a model that is not live is waited for (20); 0 is --no-wait",
+    )
+    parser.option("--no-wait", action="store_true", help="send nothing to a model that is not live")
     parser.option("-s", "--system", metavar="TEXT", default=None, help="the system prompt")
     parser.as_typed.add("--system")  # its values are put in with those of the prompt
     parser.option(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from .composing import Typed, compose
 from .live import NotebookLive
-from .options import PARAMETER_NAMES
+from .options import PARAMETER_NAMES, minutes_to_wait
 from .terminal import TerminalLive
 
 if TYPE_CHECKING:
@@ -43,8 +43,10 @@ def ask(
 
     def view(model: Model) -> View:
         if not hasattr(shell, "kernel"):
-            return TerminalLive(model)
-        return NotebookLive(model, alone=alone, format=options.format, widgets=widgets, made=made)
+            return TerminalLive(model, told)
+        return NotebookLive(
+            model, alone=alone, format=options.format, widgets=widgets, made=made, told=told
+        )
 
     def bind(completion: Completion) -> None:
         if options.out:
@@ -64,6 +66,7 @@ def ask(
         told=told,
         chat=_chat(session, options),
         trim=options.trim,
+        wait=minutes_to_wait(options),
         fallback=options.fallback,
         **{name: getattr(options, name) for name in PARAMETER_NAMES},
     ).run()

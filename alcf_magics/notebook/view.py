@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import abc
+import time
 from typing import TYPE_CHECKING
 
+from ..showing.times import lasting
+from ..told import SILENT, Told
 from .pacing import Pace
 
 if TYPE_CHECKING:
@@ -15,13 +18,16 @@ if TYPE_CHECKING:
 
 #: Characters of the end of an answer that is drawn where the whole costs too much.
 END_CHARACTERS = 2000
+#: Seconds without anything new after which a line under a text says so.
+STALL_SECONDS = 3.0
 
 
 class Live(abc.ABC):
-    """The output of one running prompt."""
+    """The output of one running prompt. `told` knows what is waited for before it is sent."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, told: Told = SILENT) -> None:
         self._model = model
+        self._told = told
         self._pace = Pace()
 
     def move(self, model: Model) -> None:
@@ -62,14 +68,21 @@ class Live(abc.ABC):
     def _show_end(self, answer: Accumulator) -> None:  # noqa: B027  (a terminal shows all)
         """Draw something new where the whole has cost too much for a while: the end alone."""
 
-    def _waiting(self) -> str:
-        model = self._model
-        what = (
-            "waiting for the first token"
-            if model.live
-            else f"the model is {model.status}: loading takes 10 to 15 minutes"
-        )
-        return f"{model.name} · {model.cluster} · {what} · {self._pace.seconds:.0f} s"
+    def _waiting(self, answer: Accumulator) -> str:
+        """What is waited for while there is no text to show, and for how long."""
+        if self._told.waiting_for and not answer.began:
+            return self._told.waiting_for
+        now, thought = time.monotonic(), answer.reasoning.length
+        if answer.first_token is None or not thought:
+            what = f"waiting for the first token · {now - answer.started:.0f} s"
+        else:
+            what = f"reasoning for {lasting(now - answer.first_token)} · {thought:,} characters"
+        return f"{self._model.name} · {self._model.cluster} · {what}"
+
+    def _stalled(self, answer: Accumulator) -> str:
+        """What is waited for in the middle of a text; empty while it comes."""
+        silent = time.monotonic() - answer.last
+        return f"waiting for more · {lasting(silent)}" if silent >= STALL_SECONDS else ""
 
     @abc.abstractmethod
     def finish(self, completion: Completion) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 
 from starlette.applications import Starlette
 from starlette.datastructures import Headers
@@ -20,6 +22,7 @@ from . import envelopes, responder, streaming
 from .clusters import Cluster, Model
 from .door import TOO_MANY, Door
 from .envelopes import DONE, JSON, Refused, reply
+from .loads import Loads
 from .scenarios import Scenario
 from .settings import Settings
 from .upstream import Upstream
@@ -58,6 +61,8 @@ class Gateway:
         self._upstream = upstream
         self._on_disconnect = on_disconnect
         self._since = time.time()
+        self._loads = Loads(settings, self._since)
+        self._jobs_read: dict[str, tuple[float, str, JSON]] = {}
         self._app = self._routes()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -108,13 +113,17 @@ class Gateway:
         if found is None:
             text = f"The requested cluster '{name}' does not exist."
             raise Refused(envelopes.error(404, "cluster_not_found", text))
-        return found.starting() if self._scenario.cold and self._is_first(found) else found
+        return self._loads.now(found) if self._is_first(found) else found
 
     def _is_first(self, cluster: Cluster) -> bool:
         return cluster.name == self._clusters[0].name
 
     def _is_last(self, cluster: Cluster) -> bool:
         return cluster.name == self._clusters[-1].name
+
+    @property
+    def _busy(self) -> bool:
+        return time.monotonic() - self._settings.began < self._scenario.busy_seconds
 
     def _check_group(self, cluster: Cluster) -> None:
         if self._scenario.restricted and self._is_last(cluster):
@@ -167,11 +176,24 @@ class Gateway:
                 raise Refused(envelopes.error(500, "internal_endpoint_error", text))
         else:
             self._check_status_page(cluster)
+        seconds = self._settings.cache_seconds
+        seconds = self._scenario.cache_seconds if seconds is None else seconds
+        if seconds is None:  # the real gateway does not say for how long it uses them again
+            return reply(self._jobs_of(cluster))
+        at, scenario, answer = self._jobs_read.get(cluster.name, (0.0, "", None))
+        if scenario != self._settings.scenario or time.monotonic() - at > seconds:
+            answer = self._jobs_of(cluster)
+            self._jobs_read[cluster.name] = time.monotonic(), self._settings.scenario, answer
+        cached = reply(answer)
+        cached.headers["cache-control"] = f"max-age={seconds:g}"
+        return cached
+
+    def _jobs_of(self, cluster: Cluster) -> JSON:
         if self._is_first(cluster) and self._scenario.maintenance:
-            return reply(catalog.maintenance_jobs(cluster))
+            return catalog.maintenance_jobs(cluster)
         if self._is_first(cluster) and self._scenario.jobs == "empty":
-            return reply(catalog.no_jobs(cluster))
-        return reply(catalog.jobs(cluster, self._since))
+            return catalog.no_jobs(cluster)
+        return catalog.jobs(cluster, self._since)
 
     async def _models(self, request: Request) -> Response:
         self._door.admit(request)
@@ -227,7 +249,9 @@ class Gateway:
     def _answer(self, route: str, body: JSON, cluster: Cluster, model: Model) -> Response:
         stream = body.get("stream") is True
         if not model.live:
-            return self._not_live(cluster, model, stream)
+            return self._not_live(route, body, cluster, model, stream)
+        if self._is_first(cluster) and self._busy:
+            return self._not_ready(cluster, model)
         complaint = responder.complaint(route, model, body)
         if complaint is not None:
             return self._failure(cluster, model, 400, complaint, stream)
@@ -241,26 +265,34 @@ class Gateway:
             return self._stream(route, body, cluster, answer)
         return self._complete(route, body, cluster, model, answer)
 
-    def _not_live(self, cluster: Cluster, model: Model, stream: bool) -> Response:
+    def _not_live(
+        self, route: str, body: JSON, cluster: Cluster, model: Model, stream: bool
+    ) -> Response:
         code = "internal_endpoint_error"
         if cluster.kind == "direct":
             text = f"'{model.name}' is not currently live on {cluster.name.capitalize()}."
             return envelopes.error(503, code, text).response()
-        endpoint = cluster.endpoint(model.name)
-        if endpoint in self._settings.loading:
-            text = f"Error: Endpoint {endpoint} online but not ready to receive tasks. "
-            return envelopes.error(503, code, text + "Please try again later.").response()
-        self._settings.loading.add(endpoint)
+        if not self._loads.wake(cluster, model):
+            return self._not_ready(cluster, model)
         silence = self._settings.cold_seconds
         if stream:
             events = [envelopes.event(envelopes.STREAMING_TIMEOUT), DONE]
             return self._events(streaming.bursts(events, self._settings, silence=silence))
 
         async def give_up() -> Response:
-            await asyncio.sleep(silence)
-            return envelopes.error(408, code, "Error: TimeoutError with result().").response()
+            left = self._loads.left(cluster, model)
+            if left == math.inf:
+                await asyncio.sleep(silence)
+                return envelopes.error(408, code, "Error: TimeoutError with result().").response()
+            await asyncio.sleep(left)
+            return self._answer(route, body, cluster, replace(model, state="running"))
 
         return streaming.LateResponse(give_up)
+
+    def _not_ready(self, cluster: Cluster, model: Model) -> Response:
+        text = f"Error: Endpoint {cluster.endpoint(model.name)} online but not ready to receive "
+        text += "tasks. Please try again later."
+        return envelopes.error(503, "internal_endpoint_error", text).response()
 
     def _failure(
         self, cluster: Cluster, model: Model, status: int, body: bytes, stream: bool

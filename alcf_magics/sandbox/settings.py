@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 from .scenarios import TABLE, Scenario
@@ -27,8 +28,12 @@ class Settings:
             raise ValueError(
                 f"There is no validation {validation!r}; known: {', '.join(VALIDATIONS)}."
             )
-        #: Endpoints of the first cluster which a prompt has woken: they answer 503 from then on.
-        self.loading: set[str] = set()
+        #: Endpoints of the first cluster which a prompt has woken, and when, in seconds of the
+        #: epoch: they answer 503 until they run.
+        self.loading: dict[str, float] = {}
+        #: Seconds that loading takes, and for which jobs are used again; None: the scenario's.
+        self.load_seconds: float | None = None
+        self.cache_seconds: float | None = None
         self.scenario = scenario
         #: Which validator refuses request fields: "current" or "strict".
         self.validation = validation
@@ -61,6 +66,8 @@ class Settings:
             raise ValueError(f"There is no scenario {name!r}; known: {', '.join(TABLE)}.")
         self._scenario = name
         self.loading.clear()
+        #: When it began, on the monotonic clock.
+        self.began = time.monotonic()
 
     @property
     def behaviour(self) -> Scenario:
