@@ -16,6 +16,7 @@ from alcf_magics.errors import GatewayError, ModelNotFound, RequestRefused
 from alcf_magics.gateway import embeddings
 from alcf_magics.gateway.arrays import Embeddings
 from alcf_magics.gateway.catalog import Catalog
+from alcf_magics.gateway.chunks import Usage
 from alcf_magics.gateway.embeddings import embedder, joined, packed, part_of, texts_of
 from alcf_magics.gateway.models import Capabilities, Model, Status
 from alcf_magics.misuse import UsageError
@@ -89,7 +90,7 @@ def test_vectors_come_as_base64_or_as_numbers_in_any_order() -> None:
     assert found.shape == (4, 2)
     assert found.dtype == numpy.float32
     assert found.tolist() == [[0.5, 1.0], [1.5, -2.0]] * 2
-    assert (found.usage.prompt_tokens, found.model, found.cluster) == (6, "m", "blue")
+    assert (found.usage, found.model, found.cluster) == (Usage(6, None, 6), "m", "blue")
     assert getattr(found * 2, "usage", None) is None
     found[0, 0] = 7  # an array of one's own
     assert joined([], EMBED).shape == (0, 0)
