@@ -229,7 +229,10 @@ class Session(ManyTexts):
         In a `chat` it goes on; `trim` leaves the oldest turns out where they do not fit.
         """
         from .exchanges import Exchange, fitted, prepared
+        from .gateway.answer_file import key_of
+        from .gateway.parameters import wanted
 
+        named = self._named(model)
         asking = self.chats.asking(chat)
         keeps_system = system is None and asking.goes_on
         if system is None:
@@ -250,7 +253,12 @@ class Session(ManyTexts):
             bind=bind,
             told=told,
             asking=asking,
+            key=key_of(named, request.messages, wanted(parameters, self._defaults)),
         )
+
+    def _named(self, model: str) -> str:
+        """The model as it was typed or set in the notebook, its alias resolved; empty for none."""
+        return self.unchecked_settings.meant(model or str(self._chosen.get("model", "")))
 
     async def _aexchange(self, prompt: Prompt, model: str, **options: Any) -> Exchange:
         from anyio import to_thread

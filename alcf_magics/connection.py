@@ -261,7 +261,9 @@ class Connection:
     def _sent_again(self, old: Completion) -> Completion:
         from .exchanges import Exchange
 
-        return Exchange(self, old.place, old.request, asked=old.asked, format=old.format).run()
+        return Exchange(
+            self, old.place, old.request, asked=old.asked, format=old.format, key=old.key
+        ).run()
 
     def _whoami(self) -> Mapping[str, Any]:
         gateway = self.gateway

@@ -117,8 +117,9 @@ class Exchange:
 
     `asked` is the model's name as it was asked for. `format` reads the whole answer. `view` shows
     the answer, and `bind` gets the completion, however the answer ended; what goes wrong in a
-    view costs nobody the answer. `asking` is where the prompt belongs. Whatever ends the answer
-    early carries the part that came as `.completion`: an AlcfError, or KeyboardInterrupt.
+    view costs nobody the answer. `asking` is where the prompt belongs, `key` that of what is asked,
+    see answer_file.py. Whatever ends the answer early carries the part that came as
+    `.completion`: an AlcfError, or KeyboardInterrupt.
     """
 
     def __init__(
@@ -134,6 +135,7 @@ class Exchange:
         told: Told = SILENT,
         policy: Policy | None = None,
         asking: Asking | None = None,
+        key: str = "",
     ) -> None:
         self.place = place
         self.request = request
@@ -143,6 +145,7 @@ class Exchange:
         self.completion: Completion | None = None
         self._connection = connection
         self._asked = asked
+        self._key = key
         self._format = format
         self._view = view
         self._bind = bind
@@ -308,18 +311,8 @@ class Exchange:
         self._show(lambda view: view.fail(self.completion, why))
 
     def _as_completion(self) -> Completion:
-        answer = self.answer
-        completion = Completion(
-            choices=answer.choices,
-            request=self.request,
-            place=self.place,
-            asked=self._asked,
-            model=answer.model,
-            id=answer.id,
-            usage=answer.usage,
-            started=time.time() - (time.monotonic() - answer.started),
-            seconds=answer.seconds,
-            first_token_seconds=answer.first_token_seconds,
+        completion = self.answer.completion(
+            self.request, self.place, asked=self._asked, key=self._key
         )
         if self._asking is None or not self._begun:
             return completion
