@@ -15,6 +15,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ._many import ManyTexts
 from .connection import CATALOG_SECONDS, Connection
 from .settings import NUMBER_NAMES, SETTING_NAMES, Settings, checked_number
 from .told import SILENT, Told
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     Prompt = str | Sequence[Message | Mapping[str, Any]]
 
 
-class Session:
+class Session(ManyTexts):
     """A login, a gateway and what was asked of it. Safe to use from several threads.
 
     Everything that asks the gateway raises an AlcfError for whatever goes wrong.
@@ -256,8 +257,11 @@ class Session:
         `fallback` names other models, as in `ask`.
         """
         from .exchanges import Exchange, fitted, prepared
+        from .gateway.answer_file import key_of
+        from .gateway.parameters import wanted
         from .gateway.places import names_of
 
+        named = self._named(model)
         asking = self.chats.asking(chat)
         keeps_system = system is None and asking.goes_on
         if system is None:
@@ -272,10 +276,11 @@ class Session:
             return asking.along(to_place, place, keeps_system=keeps_system, trim=trim)
 
         place = places.start
+        first = request_for(place)
         return Exchange(
             self._connection,
             place,
-            request_for(place),
+            first,
             places=places,
             request_for=request_for,
             asked=model or kept,
@@ -284,7 +289,12 @@ class Session:
             bind=bind,
             told=told,
             asking=asking,
+            key=key_of(named, first.messages, wanted(parameters, self._defaults)),
         )
+
+    def _named(self, model: str) -> str:
+        """The model as it was typed or set in the notebook, its alias resolved; empty for none."""
+        return self.unchecked_settings.meant(model or str(self._chosen.get("model", "")))
 
     async def _aexchange(self, prompt: Prompt, model: str, **options: Any) -> Exchange:
         from anyio import to_thread

@@ -46,7 +46,8 @@ class Completion:
     it was asked for (empty: the default), `model` the name as it was served. `started` counts
     seconds since 1970, `seconds` from sending to the last chunk, `first_token_seconds` to the
     first piece of text or reasoning (None if there was none). `format` is how it is shown,
-    `parsed` what that format read out of the text. `noted` says where in a chat it stands.
+    `parsed` what that format read out of the text. `noted` says where in a chat it stands. `key` is
+    that of what was asked, see answer_file.py (empty where nobody said).
     """
 
     choices: tuple[Choice, ...]
@@ -62,6 +63,7 @@ class Completion:
     format: str = "markdown"
     parsed: Any = None
     noted: str = ""
+    key: str = ""
 
     @property
     def _first(self) -> Choice:
