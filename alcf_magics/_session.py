@@ -15,8 +15,9 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from .connection import CATALOG_SECONDS, Connection
-from .errors import RequestRefused
+from ._many import ManyTexts
+from ._models import ServedModels
+from .connection import Connection
 from .settings import NUMBER_NAMES, SETTING_NAMES, Settings, checked_number
 from .told import SILENT, Told
 
@@ -24,20 +25,18 @@ if TYPE_CHECKING:
     from .auth.account import Account
     from .auth.signing import GatewayAuth
     from .exchanges import Exchange, View
-    from .gateway.catalog import Catalog
     from .gateway.chat import ChatRequest, Message
     from .gateway.chats import Chats
     from .gateway.completions import Completion
     from .gateway.conversations import Chat, Execution
     from .gateway.models import Model
-    from .gateway.places import Places
     from .history import History
     from .runtime import Runtime
 
     Prompt = str | Sequence[Message | Mapping[str, Any]]
 
 
-class Session:
+class Session(ServedModels, ManyTexts):
     """A login, a gateway and what was asked of it. Safe to use from several threads.
 
     Everything that asks the gateway raises an AlcfError for whatever goes wrong.
@@ -102,55 +101,6 @@ class Session:
     def auth(self) -> GatewayAuth:
         """An `httpx.Auth` that keeps requests to the gateway authorised, sync or async."""
         return self._connection.auth
-
-    # What runs
-
-    def catalog(
-        self, *, max_age: float = CATALOG_SECONDS, described: bool = True, told: Told = SILENT
-    ) -> Catalog:
-        """What runs where, at most `max_age` seconds old; what could not be read is read again.
-
-        `described` asks the clusters, too, what they say of their models' capabilities, and for
-        the facility's notice where one is under maintenance.
-        """
-        return self._connection.catalog(
-            max_age=max_age, described=described, noticed=described, told=told
-        )
-
-    def known_catalog(self) -> Catalog | None:
-        """The catalog that was read last, at once; None before. It may be read behind your back."""
-        return self._connection.known_catalog()
-
-    def resolve(self, name: str = "", cluster: str = "", *, told: Told = SILENT) -> Model:
-        """The model that a name means now; no name means the configured model, or the default."""
-        return self._resolved(name, cluster, told)[1]
-
-    def _resolved(self, name: str, cluster: str, told: Told) -> tuple[Catalog, Model]:
-        settings = self.settings
-        name, wanted = settings.meant(name), settings.meant(name or settings.model)
-        # A name says enough: fewer requests, and a first prompt that waits for no turn.
-        catalog = self._connection.catalog(described=not wanted, told=told)
-        if not name:
-            name = wanted
-            if cluster:  # asked for now, and so before what was configured
-                name = catalog.without_cluster(name)
-        return catalog, catalog.resolve(name, cluster)
-
-    def _places(
-        self, name: str, cluster: str, kept: str, fallback: Sequence[str], told: Told
-    ) -> Places:
-        """Where a prompt may go. `kept` is the place of a chat, which nobody named just now."""
-        from .gateway.places import places_of
-
-        settings = self.settings
-        catalog, first = self._resolved(name or kept, cluster, told)
-        wanted = settings.meant(name or ("" if kept else settings.model))
-        return places_of(
-            catalog,
-            first,
-            named=bool(cluster) or catalog.without_cluster(wanted) != wanted,
-            fallback=[settings.meant(other) for other in fallback],
-        )
 
     # Prompts
 
@@ -266,8 +216,11 @@ class Session:
         `fallback` names other models, and `wait` is in minutes, as in `ask`.
         """
         from .exchanges import Exchange, fitted, prepared
+        from .gateway.answer_file import key_of
+        from .gateway.parameters import wanted
         from .gateway.places import names_of
 
+        named = self._named(model)
         asking = self.chats.asking(chat)
         keeps_system = system is None and asking.goes_on
         if system is None:
@@ -282,28 +235,26 @@ class Session:
             return asking.along(to_place, place, keeps_system=keeps_system, trim=trim)
 
         place = places.start
+        first = request_for(place)
         return Exchange(
             self._connection,
             place,
-            request_for(place),
+            first,
             places=places,
             request_for=request_for,
-            wait=self._connection.waiting(self._minutes(wait)),
+            wait=self._connection.waiting(wait),
             asked=model or kept,
             format=format,
             view=view(place) if view is not None else None,
             bind=bind,
             told=told,
             asking=asking,
+            key=key_of(named, first.messages, wanted(parameters, self._defaults)),
         )
 
-    def _minutes(self, wait: float | None) -> float:
-        if wait is None:
-            return self.settings.wait
-        try:
-            return checked_number("wait", wait)
-        except ValueError as error:
-            raise RequestRefused(f"{error}.", "Nothing was sent; it is in minutes.") from None
+    def _named(self, model: str) -> str:
+        """The model as it was typed or set in the notebook, its alias resolved; empty for none."""
+        return self.unchecked_settings.meant(model or str(self._chosen.get("model", "")))
 
     async def _aexchange(self, prompt: Prompt, model: str, **options: Any) -> Exchange:
         from anyio import to_thread

@@ -12,12 +12,20 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from concurrent.futures import CancelledError
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from concurrent.futures import CancelledError, wait
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from .errors import AccessDenied, AlcfError, LoginExpired, Maintenance, ModelNotFound, ModelNotReady
-from .settings import Settings
+from .errors import (
+    AccessDenied,
+    AlcfError,
+    LoginExpired,
+    Maintenance,
+    ModelNotFound,
+    ModelNotReady,
+    RequestRefused,
+)
+from .settings import Settings, checked_number
 from .told import SILENT, Told
 
 if TYPE_CHECKING:
@@ -29,6 +37,7 @@ if TYPE_CHECKING:
     from .gateway.completions import Completion
     from .gateway.discovery import Discovery
     from .gateway.loading import Waiting
+    from .gateway.models import Model
     from .gateway.rate_limit import RateLimit
     from .gateway.retries import Policy
     from .history import History
@@ -38,6 +47,8 @@ T = TypeVar("T")
 
 #: Seconds that a catalog is used again: the gateway itself caches the jobs for as long.
 CATALOG_SECONDS = 60.0
+#: Seconds in which a refusal to load a model comes, if it comes at once.
+START_SECONDS = 1.0
 
 #: Those of this process, for a child that is forked off.
 _ALL: weakref.WeakSet[Connection] = weakref.WeakSet()
@@ -194,11 +205,36 @@ class Connection:
                 self._discovered_by = logins
             return found
 
-    def waiting(self, minutes: float) -> Waiting:
-        """Waits for models that are not live, on the event loop; 0 minutes: not at all."""
+    def waiting(self, minutes: float | None = None) -> Waiting:
+        """Waits for models that are not live, on the event loop; 0 minutes: not at all.
+
+        Raises RequestRefused for what is no number of minutes.
+        """
         from .gateway.loading import Waiting
 
+        try:
+            minutes = checked_number("wait", self.settings().wait if minutes is None else minutes)
+        except ValueError as error:
+            raise RequestRefused(f"{error}.", "Nothing was sent; it is in minutes.") from None
         return Waiting(self.gateway, self.discovery, 60 * minutes)
+
+    def start(self, place: Model) -> None:
+        """Have a model loaded: the request that does it waits in the background.
+
+        Returns when it has gone out, or has been refused: then raises that.
+        """
+        from .gateway.loading import started
+
+        gateway, discovery = self.gateway, self.discovery
+        future = self.runtime.spawn(lambda: started(gateway, discovery, place))
+        try:
+            if wait([future], timeout=START_SECONDS).done:
+                with self.noting():
+                    future.result()
+        except BaseException:
+            future.cancel()
+            raise
+        discovery.forget()  # it is on its way now
 
     def ask(self, call: Callable[[], Awaitable[T]], told: Told = SILENT) -> T:
         """What the gateway answers to one call, which tries again itself as the policy has it.
@@ -212,6 +248,20 @@ class Connection:
             raise AlcfError("The session was closed while it waited.") from None
         finally:  # what the event loop takes away after an interrupt comes too late to be shown
             told.waiting("")
+
+    async def aask(self, call: Callable[[], Awaitable[T]]) -> T:
+        """The same for a caller with an event loop of its own; leaving it ends the request."""
+
+        async def once() -> AsyncIterator[T]:
+            yield await call()
+
+        with self.noting():
+            with contextlib.suppress(CancelledError):
+                async with contextlib.aclosing(self.runtime.aiterate(once)) as arrivals:
+                    async for answers in arrivals:
+                        for _, answer in answers:
+                            return answer
+            raise AlcfError("The session was closed while it waited.")
 
     def post(
         self,
@@ -261,7 +311,9 @@ class Connection:
     def _sent_again(self, old: Completion) -> Completion:
         from .exchanges import Exchange
 
-        return Exchange(self, old.place, old.request, asked=old.asked, format=old.format).run()
+        return Exchange(
+            self, old.place, old.request, asked=old.asked, format=old.format, key=old.key
+        ).run()
 
     def _whoami(self) -> Mapping[str, Any]:
         gateway = self.gateway

@@ -77,8 +77,9 @@ class Exchange:
     one of them, and `wait` what comes when none of them runs; see sending.py. `asked` is the
     model's name as it was asked for. `format` reads the whole answer. `view` shows
     the answer, and `bind` gets the completion, however the answer ended; what goes wrong in a
-    view costs nobody the answer. `asking` is where the prompt belongs. Whatever ends the answer
-    early carries the part that came as `.completion`: an AlcfError, or KeyboardInterrupt.
+    view costs nobody the answer. `asking` is where the prompt belongs, `key` that of what is asked,
+    see answer_file.py. Whatever ends the answer early carries the part that came as
+    `.completion`: an AlcfError, or KeyboardInterrupt.
     """
 
     def __init__(
@@ -97,6 +98,7 @@ class Exchange:
         places: Places | None = None,
         request_for: Callable[[Model], ChatRequest] | None = None,
         wait: Wait = no_wait,
+        key: str = "",
     ) -> None:
         self.place = place
         self.request = request
@@ -106,6 +108,7 @@ class Exchange:
         self.completion: Completion | None = None
         self._connection = connection
         self._asked = asked
+        self._key = key
         self._format = format
         self._view = view
         self._bind = bind
@@ -272,18 +275,8 @@ class Exchange:
         self._show(lambda view: view.fail(self.completion, why))
 
     def _as_completion(self) -> Completion:
-        answer = self.answer
-        completion = Completion(
-            choices=answer.choices,
-            request=self.request,
-            place=self.place,
-            asked=self._asked,
-            model=answer.model,
-            id=answer.id,
-            usage=answer.usage,
-            started=time.time() - (time.monotonic() - answer.started),
-            seconds=answer.seconds,
-            first_token_seconds=answer.first_token_seconds,
+        completion = self.answer.completion(
+            self.request, self.place, asked=self._asked, key=self._key
         )
         if self._asking is None or not self._begun:
             return completion

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..text import Text, words
+from .chat import ChatRequest
 from .chunks import Chunk, Delta, Usage
-from .completions import Choice
+from .completions import Choice, Completion
+from .models import Model
 from .think_tags import ThinkTags
 
 
@@ -47,7 +50,9 @@ class Accumulator:
     """Adds chunks up. `model` is the name asked for, in case the answer is silent.
 
     Times are on the clock that stamps each `add`: `started` when the request left, `first_token`
-    the first piece of text or reasoning, `last` the last chunk.
+    the first piece of text or reasoning, `last_token` the last one, `first_text` the first text
+    that a reader sees, `first_thought` and `last_thought` the reasoning's, and `last` the last
+    chunk.
     """
 
     def __init__(self, model: str, started: float) -> None:
@@ -56,8 +61,14 @@ class Accumulator:
         self.usage: Usage | None = None
         self.started = started
         self.first_token: float | None = None
+        self.last_token: float | None = None
+        self.first_text: float | None = None
+        self.first_thought: float | None = None
+        self.last_thought: float | None = None
         self.last = started
         self._choices: dict[int, _Parts] = {}
+        self._content: Text | None = None
+        self._thought = 0
 
     def sent(self, at: float) -> None:
         """The request leaves now: what it waited for before is no time of the model's."""
@@ -78,8 +89,23 @@ class Accumulator:
             if parts is None:
                 parts = self._choices[delta.index] = _Parts()
             parts.add(delta)
-            if self.first_token is None and (delta.content or delta.reasoning):
-                self.first_token = at
+            if delta.content or delta.reasoning:
+                self._note_token(at)
+
+    def _note_token(self, at: float) -> None:
+        if self.first_token is None:
+            self.first_token = at
+        self.last_token = at
+        texts = self._first.texts
+        if texts.reasoning.length != self._thought:
+            self._thought = texts.reasoning.length
+            self.last_thought = at
+            if self.first_thought is None:
+                self.first_thought = at
+        if texts.content is not self._content:  # what came before was reasoning
+            self._content, self.first_text = texts.content, None
+        if self.first_text is None and texts.content.length and str(texts.content).strip():
+            self.first_text = at
 
     @property
     def content(self) -> Text:
@@ -101,6 +127,24 @@ class Accumulator:
         """The choices as far as they have come, by index."""
         return tuple(parts.choice(index) for index, parts in sorted(self._choices.items()))
 
+    def completion(
+        self, request: ChatRequest, place: Model, *, asked: str = "", key: str = ""
+    ) -> Completion:
+        """The completion as far as it has come; see there for what it is given."""
+        return Completion(
+            choices=self.choices,
+            request=request,
+            place=place,
+            asked=asked,
+            model=self.model,
+            id=self.id,
+            usage=self.usage,
+            started=time.time() - (time.monotonic() - self.started),
+            seconds=self.seconds,
+            first_token_seconds=self.first_token_seconds,
+            key=key,
+        )
+
     @property
     def seconds(self) -> float:
         """Seconds from sending to the last chunk."""
@@ -112,8 +156,27 @@ class Accumulator:
         return None if self.first_token is None else round(self.first_token - self.started, 3)
 
     @property
+    def first_text_seconds(self) -> float | None:
+        """Seconds from sending to the first text that a reader sees; None before it."""
+        return None if self.first_text is None else round(self.first_text - self.started, 3)
+
+    @property
+    def token_seconds(self) -> float | None:
+        """Seconds from the first token to the last; None where none came."""
+        return _between(self.first_token, self.last_token)
+
+    @property
+    def reasoning_seconds(self) -> float | None:
+        """Seconds from the first token of the reasoning to the last; None where none came."""
+        return _between(self.first_thought, self.last_thought)
+
+    @property
     def _first(self) -> _Parts:
         return self._choices[min(self._choices)] if self._choices else _Parts()
+
+
+def _between(first: float | None, last: float | None) -> float | None:
+    return None if first is None or last is None else round(last - first, 3)
 
 
 class Follower:

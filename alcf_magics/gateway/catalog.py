@@ -43,14 +43,16 @@ class Catalog:
     """Models in the gateway's order. Iterates live ones first, as they are shown.
 
     `clusters` names every cluster listed; `notes` says, a line each, what could not be read.
-    `read_at` is when it was read, in seconds since 1970 (0: not known). `with_jobs` shows the
-    jobs, too: host, id and the walltime used.
+    `read_at` is when it was read, in seconds since 1970 (0: not known), and `counts_for` the
+    seconds in which looking again shows nothing new. `with_jobs` shows the jobs, too: host, id
+    and the walltime used.
     """
 
     models: tuple[Model, ...]
     clusters: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     read_at: float = 0.0
+    counts_for: float = 60.0
     with_jobs: bool = False
 
     def __iter__(self) -> Iterator[Model]:

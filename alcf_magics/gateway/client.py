@@ -31,7 +31,7 @@ from .bodies import FirstToken, NoFirstToken, Silence, body_of, reads_of
 from .chat import ChatRequest, new_session_id
 from .chunks import Chunk
 from .models import Model
-from .rate_limit import RateLimit
+from .rate_limit import RateLimit, Start
 from .refusals import error_for
 from .retries import Policy
 from .stream_reader import StreamReader
@@ -82,14 +82,19 @@ class Gateway:
             raise GatewayUnreachable(f"No connection can be made: {trouble}.", CHECK_NETWORK)
 
     async def _turn(self, request: httpx.Request) -> None:
-        at = await self._limit.turn(request.extensions.get("alcf_again", False))
-        request.extensions["alcf_started"] = at
+        start = await self._limit.turn(request.extensions.get("alcf_again", False))
+
+        async def trace(event: str, info: object) -> None:
+            if event == "http11.send_request_headers.complete":
+                start.left()
+
+        request.extensions |= {"alcf_start": start, "trace": trace}
         if (sent := request.extensions.get("alcf_sent")) is not None:
             sent(time.monotonic())
 
     async def _taken_in(self, response: httpx.Response) -> None:
         if response.status_code != 429:
-            self._limit.accepted(response.request.extensions["alcf_started"])
+            self._limit.accepted(response.request.extensions["alcf_start"])
 
     async def aclose(self) -> None:
         await self._client.aclose()
@@ -121,14 +126,18 @@ class Gateway:
         timeout: float = READ_TIMEOUT,
         *,
         told: Told = SILENT,
+        asked: str = "",
         repeatable: bool = False,
     ) -> Any:
         """What the gateway answers to a JSON body that is no chat: embeddings, batches.
 
-        What is not `repeatable` is sent again only where it cannot have been carried out.
+        `asked` names what is asked, for errors; without it the path is named. What is not
+        `repeatable` is sent again only where it cannot have been carried out.
         """
         only = set(Fault) if repeatable else set(Fault) - {Fault.PASSING}
-        return await self._json("POST", path, timeout=timeout, told=told, only=only, body=body)
+        return await self._json(
+            "POST", path, timeout=timeout, told=told, only=only, body=body, asked=asked
+        )
 
     async def _json(
         self,
@@ -140,6 +149,7 @@ class Gateway:
         only: Collection[Fault],
         body: Mapping[str, Any] | None = None,
         seen: Callable[[Mapping[str, str]], None] = lambda headers: None,
+        asked: str = "",
     ) -> Any:
         policy = self._policy()
         url = path if "://" in path else f"{self.url}/{path}"
@@ -155,7 +165,7 @@ class Gateway:
                     extensions={"alcf_told": told, "alcf_sent": sent},
                     headers={SESSION_HEADER: new_session_id()},
                 ) as response:
-                    content = await self._content(response, path)
+                    content = await self._content(response, asked or path)
                     seen(response.headers)
                     return _parsed(content, response, path)
             except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
@@ -274,11 +284,11 @@ class Gateway:
             asked=asked,
             bearer=extensions.get("alcf_bearer", "your login"),
         )
-        started = extensions.get("alcf_started", 0.0)
+        start = extensions.get("alcf_start", Start(0.0))
         if error.fault is Fault.RATE:
-            error.pause = self._limit.refused(started, error.retry_after)
+            error.pause = self._limit.refused(start, error.retry_after)
         elif response.status_code == 429:
-            self._limit.accepted(started)
+            self._limit.accepted(start)
         return error
 
     def _unreachable(

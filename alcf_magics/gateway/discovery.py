@@ -109,7 +109,8 @@ class Discovery:
             catalog = self._together()
             if noticed:
                 await self._read_notices(catalog, asked, told)
-            self.last = self._with_what_else_is_known(catalog)
+            seconds = min(map(self.seconds, catalog.clusters), default=CACHE_SECONDS)
+            self.last = replace(self._with_what_else_is_known(catalog), counts_for=seconds)
             return self.last
 
     def seconds(self, cluster: str) -> float:

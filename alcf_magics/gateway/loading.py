@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from dataclasses import dataclass, replace
 
@@ -35,8 +36,6 @@ TICK_SECONDS = 0.2
 TOLD_SECONDS = 1.0
 #: What may clear while a model loads.
 _LATER = (ModelNotReady, GatewayUnreachable, RateLimited, GatewayError)
-#: States in which a model is on its way.
-_LOADS = (Status.STARTING, Status.QUEUED)
 #: How often the gateway may fail while nothing says that the model loads.
 _FAILURES = 3
 
@@ -52,6 +51,26 @@ def next_step(place: Model) -> str:
     return (START_IT if place.loads else NOTHING_LOADS).format(
         place=place.place, cluster=place.cluster
     )
+
+
+async def started(gateway: Gateway, discovery: Discovery, place: Model) -> None:
+    """Ask a place for one token, which loads the model there, and wait for the answer.
+
+    Nothing is sent where the model is on its way. Raises ModelNotReady where nothing is loaded on
+    demand, and what says that the model will not be.
+    """
+    if place.live or place.on_its_way:
+        return
+    if not place.loads:
+        raise not_ready(place)
+    with contextlib.suppress(*_LATER):
+        await _ask_for_a_token(gateway, place)
+        discovery.note_live(place)
+
+
+async def _ask_for_a_token(gateway: Gateway, place: Model) -> None:
+    path = f"{place.base_url}/chat/completions"
+    await gateway.post(path, one_token(place.name), ASK_TIMEOUT)
 
 
 @dataclass(frozen=True)
@@ -133,14 +152,14 @@ class Loading:
 
     async def _ask(self) -> None:
         """Ask for one token: that loads the model, and the answer says that it runs."""
-        path, failed = f"{self._place.base_url}/chat/completions", 0
+        failed = 0
         while True:
             try:
-                await self._gateway.post(path, one_token(self._place.name), ASK_TIMEOUT)
+                await _ask_for_a_token(self._gateway, self._place)
             except _LATER as error:
                 self._said = error
                 failed += isinstance(error, GatewayError)
-                if failed == _FAILURES and self._place.status not in _LOADS:
+                if failed == _FAILURES and not self._place.on_its_way:
                     return self._end(error)
             except AlcfError as error:
                 return self._end(error)
@@ -178,7 +197,7 @@ class Loading:
 
     def _line(self) -> str:
         place, said = self._place, self._said
-        state = place.state if place.status in _LOADS else f"{place.state}, asked to load"
+        state = place.state if place.on_its_way else f"{place.state}, asked to load"
         trouble = said is not None and not isinstance(said, ModelNotReady)
         return " · ".join(
             [

@@ -112,6 +112,11 @@ class Model:
         return self.status in COLD
 
     @property
+    def on_its_way(self) -> bool:
+        """Whether the model is being loaded, or stands in line for it."""
+        return self.status in (Status.STARTING, Status.QUEUED)
+
+    @property
     def live(self) -> bool:
         return self.status is Status.LIVE
 

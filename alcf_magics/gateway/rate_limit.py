@@ -27,6 +27,17 @@ FIRST_PAUSE, GROWTH, LONGEST_PAUSE = 0.1, 1.5, 1.2
 PROBE_SECONDS = 1.0
 
 
+@dataclass(slots=True)
+class Start:
+    """One request that may leave, or has left, on the monotonic clock."""
+
+    at: float
+
+    def left(self) -> None:
+        """It leaves now."""
+        self.at = time.monotonic()
+
+
 @dataclass(order=True, slots=True)
 class _Place:
     """A place in the line; `called` is set when it may have become the first."""
@@ -39,13 +50,14 @@ class _Place:
 class RateLimit:
     """Lets at most `count` requests start within any `seconds`; the rest wait their turn.
 
-    A turn says when its request starts, on the monotonic clock. Of its answer the limit is told
-    with `accepted` or `refused`; a start of which it hears nothing holds nobody up for long.
+    A turn is a start, which counts from when the request has `left`: a connection may have to be
+    made first. Of its answer the limit is told with `accepted` or `refused`; a start of which it
+    hears nothing holds nobody up for long.
     """
 
     def __init__(self, count: int = int(REQUESTS_PER_SECOND), seconds: float = 1.0) -> None:
         self._count, self._seconds = count, seconds
-        self._starts: deque[float] = deque(maxlen=max(count, 1))
+        self._starts: deque[Start] = deque(maxlen=max(count, 1))
         self._line: list[_Place] = []
         self._numbers = itertools.count()
         #: When the next request may start, and refusals in a row, since the gateway refused.
@@ -60,8 +72,8 @@ class RateLimit:
         if self._starts.maxlen != max(count, 1):
             self._starts = deque(self._starts, maxlen=max(count, 1))
 
-    async def turn(self, again: bool = False) -> float:
-        """Wait until one more request may start, and return when that is.
+    async def turn(self, again: bool = False) -> Start:
+        """Wait until one more request may start.
 
         One that was refused goes `again` before those that were not. One that is cancelled takes
         nobody's place.
@@ -75,25 +87,25 @@ class RateLimit:
                     await place.called.wait()
         finally:
             self._leave(place)
-        now = time.monotonic()
-        self._starts.append(now)
+        start = Start(time.monotonic())
+        self._starts.append(start)
         if self._refusals:  # this one asks for all
-            self._not_before = now + PROBE_SECONDS
-        return now
+            self._not_before = start.at + PROBE_SECONDS
+        return start
 
-    def accepted(self, started: float) -> None:
+    def accepted(self, start: Start) -> None:
         """The gateway took a request in: there is room."""
-        if self._refusals and started > self._refused_at:
+        if self._refusals and start.at > self._refused_at:
             self._refusals, self._not_before = 0, 0.0
             self._call_first()
 
-    def refused(self, started: float, retry_after: float | None = None) -> float:
+    def refused(self, start: Start, retry_after: float | None = None) -> float:
         """The gateway had no room for a request; seconds until one may be sent again.
 
         Of those that started together, the first one speaks for all.
         """
         now = time.monotonic()
-        if started > self._refused_at:
+        if start.at > self._refused_at:
             pause = min(LONGEST_PAUSE, FIRST_PAUSE * GROWTH**self._refusals)
             pause *= random.uniform(0.5, 1)
             self._not_before = now + (pause if retry_after is None else retry_after)
@@ -105,7 +117,7 @@ class RateLimit:
         if self._line[0] is not place:
             return math.inf
         full = self._count and len(self._starts) == self._count
-        free = self._starts[0] + self._seconds * MARGIN if full else 0.0
+        free = self._starts[0].at + self._seconds * MARGIN if full else 0.0
         return max(free, self._not_before) - time.monotonic()
 
     def _leave(self, place: _Place) -> None:

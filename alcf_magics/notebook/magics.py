@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import replace
 from keyword import iskeyword
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ from .login import Logins
 from .options import (
     check_chat,
     check_login,
+    check_models,
     login_parser,
     logout_parser,
     models_parser,
@@ -32,6 +34,7 @@ from .options import (
 from .shells import is_headless, is_kernel, is_whole_cell
 from .traits import DEFAULTS, NUMBERS, Aliases, Setting
 from .wait_line import WaitLine
+from .watching import start, watch
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -132,10 +135,19 @@ class AlcfMagics(Magics):
         except Help as text:
             print(text)
             return None
+        check_models(options, pattern)
         told = Told(WaitLine(self.shell))
+
+        def look() -> Catalog:
+            catalog = session().catalog(told=told).select(pattern, options.cluster, options.live)
+            return replace(catalog, with_jobs=options.jobs)
+
         with self._curing(told):
-            catalog = session().catalog(max_age=0, told=told)
-        return catalog.select(pattern, options.cluster, options.live)
+            if options.start:
+                print(start(session(), options.start, options.cluster, told))
+            if options.watch:
+                return watch(self.shell, look, told)
+            return None if options.start else look()
 
     @no_var_expand
     @line_cell_magic

@@ -70,7 +70,20 @@ def models_parser() -> Parser:
     parser = Parser("alcf_models", "What runs where, now, live models first.", "[PATTERN]")
     parser.option("--cluster", metavar="NAME", default="", help="models of one cluster")
     parser.option("--live", action="store_true", help="live models only")
+    parser.option("--jobs", action="store_true", help="also host, job id and walltime used")
+    parser.option(
+        "--watch", action="store_true", help="follow what changes, until the cell is interrupted"
+    )
+    parser.option(
+        "--start", metavar="MODEL", default="", help="have a model loaded, and return at once"
+    )
     return parser
+
+
+def check_models(options: argparse.Namespace, pattern: str) -> None:
+    """What would be ignored is refused."""
+    if options.start and pattern:
+        raise UsageError(f"%alcf_models --start takes one model; {pattern!r} would be ignored")
 
 
 #: As many cells as there are.

@@ -19,14 +19,15 @@ from starlette.types import Receive, Scope, Send
 
 from . import clusters as catalog
 from . import envelopes, responder, streaming
+from .batches import Batches
 from .clusters import Cluster, Model
 from .door import TOO_MANY, Door
 from .envelopes import DONE, JSON, Refused, reply
-from .loads import Loads
+from .loads import TIMED_OUT, JobsCache, Loads, not_live, not_ready
 from .scenarios import Scenario
 from .settings import Settings
 from .upstream import Upstream
-from .validation import validate
+from .validation import BATCH_PLACE, PLACE, Loc, validate, validate_batch
 
 BODY_LIMIT = 2_621_440  # bytes: 2.5 MiB
 UPSTREAM_URL = "http://upstream.invalid/v1/chat/completions"
@@ -62,7 +63,8 @@ class Gateway:
         self._on_disconnect = on_disconnect
         self._since = time.time()
         self._loads = Loads(settings, self._since)
-        self._jobs_read: dict[str, tuple[float, str, JSON]] = {}
+        self._jobs_cache = JobsCache(settings)
+        self._batches = Batches(settings, self._batch_line)
         self._app = self._routes()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -87,6 +89,12 @@ class Gateway:
                 Route(f"{root}/status", self._status),
                 Route(f"{root}/whoami", self._whoami),
                 Route(f"{root}/list-endpoints", self._list_endpoints),
+                Route(f"{root}/v1/batches", self._list_batches),
+                Route(f"{root}/v1/batches/{{batch}}", self._batch_status),
+                Route(f"{root}/v1/batches/{{batch}}/result", self._batch_result),
+                Route(
+                    f"{root}/{{cluster}}/{{framework}}/v1/batches", self._batch, methods=["POST"]
+                ),
                 Route(f"{root}/{{cluster}}/jobs", self._jobs),
                 Route(f"{root}/{{cluster}}/models", self._models),
                 *(
@@ -120,10 +128,6 @@ class Gateway:
 
     def _is_last(self, cluster: Cluster) -> bool:
         return cluster.name == self._clusters[-1].name
-
-    @property
-    def _busy(self) -> bool:
-        return time.monotonic() - self._settings.began < self._scenario.busy_seconds
 
     def _check_group(self, cluster: Cluster) -> None:
         if self._scenario.restricted and self._is_last(cluster):
@@ -176,17 +180,7 @@ class Gateway:
                 raise Refused(envelopes.error(500, "internal_endpoint_error", text))
         else:
             self._check_status_page(cluster)
-        seconds = self._settings.cache_seconds
-        seconds = self._scenario.cache_seconds if seconds is None else seconds
-        if seconds is None:  # the real gateway does not say for how long it uses them again
-            return reply(self._jobs_of(cluster))
-        at, scenario, answer = self._jobs_read.get(cluster.name, (0.0, "", None))
-        if scenario != self._settings.scenario or time.monotonic() - at > seconds:
-            answer = self._jobs_of(cluster)
-            self._jobs_read[cluster.name] = time.monotonic(), self._settings.scenario, answer
-        cached = reply(answer)
-        cached.headers["cache-control"] = f"max-age={seconds:g}"
-        return cached
+        return self._jobs_cache.reply(cluster.name, lambda: self._jobs_of(cluster))
 
     def _jobs_of(self, cluster: Cluster) -> JSON:
         if self._is_first(cluster) and self._scenario.maintenance:
@@ -207,6 +201,44 @@ class Gateway:
                 raise Refused(envelopes.error(404, "endpoint_not_found", text))
             models = (found,)
         return reply(catalog.list_models(cluster, models))
+
+    async def _batch(self, request: Request) -> Response:
+        token = self._door.admit(request)
+        body, refusal = validate_batch(_read(await request.body(), BATCH_PLACE))
+        if refusal is not None:
+            raise Refused(refusal)
+        cluster, model = self._target(request, "batches", body["model"])
+        return reply(self._batches.submit(token.identity.sub, cluster, model, body))
+
+    async def _list_batches(self, request: Request) -> Response:
+        owner = self._door.admit(request).identity.sub
+        return reply(self._batches.listed(owner, request.query_params.get("status")))
+
+    async def _batch_status(self, request: Request) -> Response:
+        owner = self._door.admit(request).identity.sub
+        return reply(self._batches.status(owner, request.path_params["batch"]))
+
+    async def _batch_result(self, request: Request) -> Response:
+        owner = self._door.admit(request).identity.sub
+        return reply(self._batches.result(owner, request.path_params["batch"]))
+
+    async def _batch_line(
+        self, url: str, body: JSON, cluster: Cluster, model: Model
+    ) -> tuple[int, JSON]:
+        """The answer to a line of a batch, which goes past the gateway to a model server."""
+        route = url.removeprefix("/v1/")
+        if route not in ("chat/completions", "embeddings"):
+            text = f"URL {url} was used. Supported endpoints: /v1/chat/completions, /v1/embeddings"
+            return 400, envelopes.error_body(400, "BadRequestError", text)
+        complaint = responder.complaint(route, model, body)
+        if complaint is not None:
+            return 400, json.loads(complaint)
+        if route == "embeddings":
+            return 200, responder.embed(body, model)
+        if self._upstream is not None and self._settings.answer is None:
+            return await self._upstream.line({**body, "model": model.name}, model.name)
+        answer = responder.compose(body, model, cluster, self._settings)
+        return 200, answer.completion(route, measured=False, finished=True)
 
     def _prompt(self, route: str) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
@@ -232,7 +264,7 @@ class Gateway:
         if framework != cluster.framework:
             text = f"framework {framework} not available on cluster {cluster.name}."
             raise Refused(envelopes.error(400, "unsupported_framework", text))
-        if route not in cluster.routes:
+        if route != "batches" and route not in cluster.routes:  # that is for the model to say
             text = f"'{route}' not available on cluster '{cluster.name}'"
             raise Refused(envelopes.error(400, "unsupported_endpoint", text))
         model = cluster.model(name)
@@ -249,9 +281,9 @@ class Gateway:
     def _answer(self, route: str, body: JSON, cluster: Cluster, model: Model) -> Response:
         stream = body.get("stream") is True
         if not model.live:
-            return self._not_live(route, body, cluster, model, stream)
-        if self._is_first(cluster) and self._busy:
-            return self._not_ready(cluster, model)
+            return self._not_live(route, body, cluster, model)
+        if self._is_first(cluster) and self._settings.busy:
+            return not_ready(cluster, model).response()
         complaint = responder.complaint(route, model, body)
         if complaint is not None:
             return self._failure(cluster, model, 400, complaint, stream)
@@ -265,34 +297,24 @@ class Gateway:
             return self._stream(route, body, cluster, answer)
         return self._complete(route, body, cluster, model, answer)
 
-    def _not_live(
-        self, route: str, body: JSON, cluster: Cluster, model: Model, stream: bool
-    ) -> Response:
-        code = "internal_endpoint_error"
+    def _not_live(self, route: str, body: JSON, cluster: Cluster, model: Model) -> Response:
         if cluster.kind == "direct":
-            text = f"'{model.name}' is not currently live on {cluster.name.capitalize()}."
-            return envelopes.error(503, code, text).response()
+            return not_live(cluster, model).response()
         if not self._loads.wake(cluster, model):
-            return self._not_ready(cluster, model)
+            return not_ready(cluster, model).response()
         silence = self._settings.cold_seconds
-        if stream:
+        if body.get("stream") is True:
             events = [envelopes.event(envelopes.STREAMING_TIMEOUT), DONE]
             return self._events(streaming.bursts(events, self._settings, silence=silence))
+        left = self._loads.left(cluster, model)
 
-        async def give_up() -> Response:
-            left = self._loads.left(cluster, model)
+        async def at_last() -> Response:
+            await asyncio.sleep(silence if left == math.inf else left)
             if left == math.inf:
-                await asyncio.sleep(silence)
-                return envelopes.error(408, code, "Error: TimeoutError with result().").response()
-            await asyncio.sleep(left)
+                return TIMED_OUT.response()
             return self._answer(route, body, cluster, replace(model, state="running"))
 
-        return streaming.LateResponse(give_up)
-
-    def _not_ready(self, cluster: Cluster, model: Model) -> Response:
-        text = f"Error: Endpoint {cluster.endpoint(model.name)} online but not ready to receive "
-        text += "tasks. Please try again later."
-        return envelopes.error(503, "internal_endpoint_error", text).response()
+        return streaming.LateResponse(at_last)
 
     def _failure(
         self, cluster: Cluster, model: Model, status: int, body: bytes, stream: bool
@@ -362,11 +384,11 @@ class Gateway:
         return streaming.EventStream(bursts, self._on_disconnect)
 
 
-def _read(raw: bytes) -> JSON:
+def _read(raw: bytes, loc: Loc = PLACE) -> JSON:
     """The body of a prompt, or the refusals of the framework under the gateway."""
     if len(raw) > BODY_LIMIT:
         raise Refused(envelopes.internal_error())
-    place = {"loc": ["body", "payload"]}
+    place = {"loc": list(loc)}
     if not raw:
         missing = {"type": "missing", **place, "msg": "Field required"}
         raise Refused(envelopes.detail(422, [missing]))

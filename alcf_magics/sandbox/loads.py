@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import replace
 
+from starlette.responses import Response
+
 from .clusters import Cluster, Model
+from .envelopes import JSON, Refusal, error, reply
 from .settings import Settings
+
+CODE = "internal_endpoint_error"
+#: What Globus Compute says of a request that it kept waiting for too long.
+TIMED_OUT = error(408, CODE, "Error: TimeoutError with result().")
 
 
 class Loads:
@@ -54,3 +62,36 @@ class Loads:
         if cold == "starting" or passed >= starts:
             return replace(model, state="starting", job=0, age=self._since - woken - starts)
         return replace(model, state="queued", job=0, starts=woken + starts - self._since)
+
+
+def not_ready(cluster: Cluster, model: Model) -> Refusal:
+    """What the gateway says of a model that is being loaded."""
+    text = f"Error: Endpoint {cluster.endpoint(model.name)} online but not ready to receive tasks. "
+    return error(503, CODE, text + "Please try again later.")
+
+
+def not_live(cluster: Cluster, model: Model) -> Refusal:
+    """What the gateway says of a model at a direct endpoint, where nothing loads."""
+    text = f"'{model.name}' is not currently live on {cluster.name.capitalize()}."
+    return error(503, CODE, text)
+
+
+class JobsCache:
+    """Jobs that are used again for a while, by cluster, and are said to be."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._read: dict[str, tuple[float, str, JSON]] = {}
+
+    def reply(self, cluster: str, read: Callable[[], JSON]) -> Response:
+        own = self._settings.cache_seconds
+        seconds = self._settings.behaviour.cache_seconds if own is None else own
+        if seconds is None:  # the real gateway does not say for how long it uses them again
+            return reply(read())
+        at, scenario, jobs = self._read.get(cluster, (-math.inf, "", {}))
+        if scenario != self._settings.scenario or time.monotonic() - at > seconds:
+            jobs = read()
+            self._read[cluster] = time.monotonic(), self._settings.scenario, jobs
+        answer = reply(jobs)
+        answer.headers["cache-control"] = f"max-age={seconds:g}"
+        return answer
