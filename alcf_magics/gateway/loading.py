@@ -88,6 +88,8 @@ class Waiting:
         demand, or nobody waits, it is raised, or a ModelNotReady that says the state; what no job
         of such a cluster tells of may be asked all the same.
         """
+        if error is None and not place.cold:
+            return place  # maintenance, say: its own refusal has the notice
         if place.loads and self.seconds > 0:
             if error is not None:
                 self.discovery.forget()  # what it said before was wrong
