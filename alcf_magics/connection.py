@@ -245,7 +245,8 @@ class Connection:
     def _sent_again(self, old: Completion) -> Completion:
         from .exchanges import Exchange
 
-        return Exchange(self, old.place, old.request, asked=old.asked, format=old.format).run()
+        format = old.format if old.request.form is None else "json"
+        return Exchange(self, old.place, old.request, asked=old.asked, format=format).run()
 
     def _whoami(self) -> Mapping[str, Any]:
         gateway = self.gateway

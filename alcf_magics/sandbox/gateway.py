@@ -228,7 +228,7 @@ class Gateway:
         stream = body.get("stream") is True
         if not model.live:
             return self._not_live(cluster, model, stream)
-        complaint = responder.complaint(route, model, body)
+        complaint = responder.complaint(route, model, body, self._settings)
         if complaint is not None:
             return self._failure(cluster, model, 400, complaint, stream)
         if route == "embeddings":
