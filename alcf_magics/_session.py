@@ -15,6 +15,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ._many import ManyTexts
 from .connection import CATALOG_SECONDS, Connection
 from .settings import SETTING_NAMES, Settings
 from .told import SILENT, Told
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     Prompt = str | Sequence[Message | Mapping[str, Any]]
 
 
-class Session:
+class Session(ManyTexts):
     """A login, a gateway and what was asked of it. Safe to use from several threads.
 
     Everything that asks the gateway raises an AlcfError for whatever goes wrong.
@@ -242,12 +243,15 @@ class Session:
         """One prompt that is ready to be sent, for whoever shows it; see exchanges.py.
 
         `view` makes what shows the answer, `bind` gets the completion however the answer ends.
-        `schema` is whatever a Schema can be made of. In a `chat` it
-        goes on; `trim` leaves the oldest turns out where they do not fit.
+        `schema` is whatever a Schema can be made of. In a `chat` it goes
+        on; `trim` leaves the oldest turns out where they do not fit.
         """
         from .exchanges import Exchange
+        from .gateway.answer_file import key_of
+        from .gateway.parameters import wanted
         from .preparing import fitted, prepared
 
+        named = self._named(model)
         asking = self.chats.asking(chat)
         keeps_system = system is None and asking.goes_on
         if system is None:
@@ -269,7 +273,17 @@ class Session:
             bind=bind,
             told=told,
             asking=asking,
+            key=key_of(
+                named,
+                request.messages,
+                wanted(parameters, self._defaults),
+                schema=request.schema.json if request.schema is not None else None,
+            ),
         )
+
+    def _named(self, model: str) -> str:
+        """The model as it was typed or set in the notebook, its alias resolved; empty for none."""
+        return self.unchecked_settings.meant(model or str(self._chosen.get("model", "")))
 
     async def _aexchange(self, prompt: Prompt, model: str, **options: Any) -> Exchange:
         from anyio import to_thread

@@ -116,8 +116,9 @@ class Exchange:
 
     `asked` is the model's name as it was asked for. `format` reads the whole answer. `view` shows
     the answer, and `bind` gets the completion, however the answer ended; what goes wrong in a
-    view costs nobody the answer. `asking` is where the prompt belongs. Whatever ends the answer
-    early carries the part that came as `.completion`: an AlcfError, or KeyboardInterrupt.
+    view costs nobody the answer. `asking` is where the prompt belongs, `key` that of what is asked,
+    see answer_file.py. Whatever ends the answer early carries the part that came as
+    `.completion`: an AlcfError, or KeyboardInterrupt.
     """
 
     def __init__(
@@ -133,6 +134,7 @@ class Exchange:
         told: Told = SILENT,
         policy: Policy | None = None,
         asking: Asking | None = None,
+        key: str = "",
     ) -> None:
         self.place = place
         #: The requests of this prompt; most have one.
@@ -143,6 +145,7 @@ class Exchange:
         self.completion: Completion | None = None
         self._connection = connection
         self._asked = asked
+        self._key = key
         self._view = view
         self._bind = bind
         self._asking = asking
@@ -323,19 +326,11 @@ class Exchange:
         self._show(lambda view: view.fail(self.completion, why))
 
     def _as_completion(self) -> Completion:
-        answer, rounds = self.answer, self.rounds
-        completion = Completion(
-            choices=rounds.choices(answer),
-            request=self.request,
-            place=self.place,
-            asked=self._asked,
-            model=answer.model,
-            id=answer.id,
-            usage=rounds.usage(answer),
-            started=time.time() - (time.monotonic() - (*rounds.past, answer)[0].started),
-            seconds=rounds.seconds(answer),
-            first_token_seconds=rounds.first_token_seconds(answer),
+        rounds = self.rounds
+        completion = self.answer.completion(
+            self.request, self.place, asked=self._asked, key=self._key
         )
+        completion = rounds.together(completion, self.answer)
         notes = rounds.notes
         if self._asking is not None and self._begun:
             notes = [self._asking.about(completion), *notes]

@@ -12,7 +12,6 @@ from dataclasses import replace
 from .errors import AlcfError, AnswerInvalid
 from .gateway.accumulator import Accumulator
 from .gateway.chat import ChatRequest, Message
-from .gateway.chunks import Usage
 from .gateway.completions import Choice, Completion
 from .gateway.forms import is_against_form
 from .gateway.reading import Read, noted, read
@@ -86,29 +85,29 @@ class Rounds:
         """What the line under the answer says of the rounds."""
         return ["asked once more, because it did not fit"] if self._repaired else []
 
-    def choices(self, answer: Accumulator) -> tuple[Choice, ...]:
+    def together(self, completion: Completion, answer: Accumulator) -> Completion:
+        """The completion of the last answer with what the rounds before it brought and took."""
+        if not self.past:
+            return completion
+        all_answers = (*self.past, answer)
+        usages = [one.usage for one in all_answers if one.usage is not None]
+        firsts = [one.first_token_seconds for one in all_answers]
+        return replace(
+            completion,
+            choices=self._choices(answer),
+            usage=sum(usages[1:], usages[0]) if usages else None,
+            started=completion.started - (answer.started - self.past[0].started),
+            seconds=round(sum(one.seconds for one in all_answers), 3),
+            first_token_seconds=next((first for first in firsts if first is not None), None),
+        )
+
+    def _choices(self, answer: Accumulator) -> tuple[Choice, ...]:
         """The choices as they are now; of a round that broke off, what had come of it."""
-        if not self._reads:
-            return answer.choices
         choices = [one.choice for one in self._reads]
-        if self._repairing is not None and answer.choices and answer not in self.past:
+        if self._repairing is not None and answer.choices:
             index = choices[self._repairing].index
             choices[self._repairing] = replace(answer.choices[0], index=index)
         return tuple(choices)
-
-    def usage(self, answer: Accumulator) -> Usage | None:
-        """The tokens of all rounds."""
-        known = [one.usage for one in (*self.past, answer) if one.usage is not None]
-        return sum(known[1:], known[0]) if known else None
-
-    def seconds(self, answer: Accumulator) -> float:
-        """The seconds that all rounds took at the gateway."""
-        return round(sum(one.seconds for one in (*self.past, answer)), 3)
-
-    def first_token_seconds(self, answer: Accumulator) -> float | None:
-        """Seconds to the first piece of text or reasoning, of the first round that has one."""
-        known = (one.first_token_seconds for one in (*self.past, answer))
-        return next((seconds for seconds in known if seconds is not None), None)
 
     def read(self, completion: Completion) -> tuple[Completion, AnswerInvalid | None]:
         """The completion with what its format reads, and why it cannot be read."""

@@ -49,7 +49,8 @@ class Completion:
     seconds since 1970, `seconds` from sending to the last chunk, `first_token_seconds` to the
     first piece of text or reasoning (None if there was none). `format` is how it is shown,
     `parsed` what that format read out of the first choice's text. `noted` says what else there is
-    to know: how it was read, where in a chat it stands.
+    to know: how it was read, where in a chat it stands. `key` is that of what was asked, see
+    answer_file.py (empty where nobody said).
     """
 
     choices: tuple[Choice, ...]
@@ -65,6 +66,7 @@ class Completion:
     format: str = "markdown"
     parsed: Any = None
     noted: str = ""
+    key: str = ""
 
     @property
     def _first(self) -> Choice:

@@ -43,6 +43,11 @@ class Settings:
         self.burst = 20
         #: Seconds of silence before a cold model's error; 30 at the real gateway.
         self.cold_seconds = 0.3
+        #: Seconds that a batch waits before it runs, and that each of its lines takes at least.
+        self.batch_seconds = 0.2
+        self.batch_pace = 0.0
+        #: Lines of a batch that are written at once; 20,000 at the real gateway.
+        self.batch_chunk = 20
         #: Requests in one second that one token may send.
         self.requests_per_second = 10
         #: Lifetime of access tokens in seconds.
