@@ -111,15 +111,18 @@ class Session(ServedModels, ManyTexts):
         *,
         cluster: str = "",
         system: str | None = None,
-        format: str = "markdown",
+        format: str | None = None,
+        schema: Any = None,
         fallback: str | Sequence[str] = (),
         wait: float | None = None,
         **parameters: Any,
     ) -> Completion:
         """Send a prompt, or a list of messages as OpenAI has them; the whole completion.
 
-        `model` and `cluster` are names as in `-m` and `--cluster`, `format` is markdown, text,
-        json or code. `parameters` are those of the magic under the names in gateway/parameters.py:
+        `model` and `cluster` are names as in `-m` and `--cluster`, `format` is markdown (the
+        default), text, json or code. `schema` is what the answer has to be, as `.parsed` then: a
+        JSON schema, a pydantic model, a dataclass, a TypedDict, or a list of one of these.
+        `parameters` are those of the magic under the names in gateway/parameters.py:
         temperature (0 to 2), max_tokens (1 or more), stop (a text or up to 4), n, extra, … What is
         not given is as `choose` has it. `fallback` names other models, as `"a,b"` or a list, that
         may answer where this one is live nowhere. `wait` is for how many minutes a model that is
@@ -133,6 +136,7 @@ class Session(ServedModels, ManyTexts):
             cluster=cluster,
             system=system,
             format=format,
+            schema=schema,
             fallback=fallback,
             wait=wait,
             **parameters,
@@ -145,12 +149,19 @@ class Session(ServedModels, ManyTexts):
         *,
         cluster: str = "",
         system: str | None = None,
-        format: str = "markdown",
+        format: str | None = None,
+        schema: Any = None,
         **parameters: Any,
     ) -> Completion:
         """The same as `ask`, awaited; several may run at once."""
         exchange = await self._aexchange(
-            prompt, model, cluster=cluster, system=system, format=format, **parameters
+            prompt,
+            model,
+            cluster=cluster,
+            system=system,
+            format=format,
+            schema=schema,
+            **parameters,
         )
         return await exchange.arun()
 
@@ -199,7 +210,8 @@ class Session(ServedModels, ManyTexts):
         *,
         cluster: str = "",
         system: str | None = None,
-        format: str = "markdown",
+        format: str | None = None,
+        schema: Any = None,
         view: Callable[[Model], View] | None = None,
         bind: Callable[[Completion], None] = lambda completion: None,
         told: Told = SILENT,
@@ -212,21 +224,24 @@ class Session(ServedModels, ManyTexts):
         """One prompt that is ready to be sent, for whoever shows it; see exchanges.py.
 
         `view` makes what shows the answer, `bind` gets the completion however the answer ends.
-        In a `chat` it goes on; `trim` leaves the oldest turns out where they do not fit.
-        `fallback` names other models, and `wait` is in minutes, as in `ask`.
+        `schema` is whatever a Schema can be made of. In a `chat` it goes on; `trim` leaves the
+        oldest turns out where they do not fit. `fallback` names other models, and `wait` is in
+        minutes, as in `ask`.
         """
-        from .exchanges import Exchange, fitted, prepared
+        from .exchanges import Exchange
         from .gateway.answer_file import key_of
         from .gateway.parameters import wanted
         from .gateway.places import names_of
+        from .preparing import default_system, fitted, prepared
 
         named = self._named(model)
         asking = self.chats.asking(chat)
         keeps_system = system is None and asking.goes_on
         if system is None:
             default = "" if keeps_system else self.unchecked_settings.system
-            system = _default_system(prompt, default)
-        request = prepared(prompt, system, format, parameters)
+            system = default_system(prompt, default)
+        format = format or ("markdown" if schema is None else "json")
+        request = prepared(prompt, system, format, parameters, schema)
         kept = "" if model else asking.model(cluster)
         places = self._places(model, cluster, kept, names_of(fallback), told)
 
@@ -249,7 +264,12 @@ class Session(ServedModels, ManyTexts):
             bind=bind,
             told=told,
             asking=asking,
-            key=key_of(named, first.messages, wanted(parameters, self._defaults)),
+            key=key_of(
+                named,
+                first.messages,
+                wanted(parameters, self._defaults),
+                schema=first.schema.json if first.schema is not None else None,
+            ),
         )
 
     def _named(self, model: str) -> str:
@@ -297,14 +317,6 @@ def _checked(name: str, value: Any) -> Any:
     if name not in SETTING_NAMES:
         raise TypeError(f"no such setting: {name}")
     return checked_number(name, value) if name in NUMBER_NAMES and value is not None else value
-
-
-def _default_system(prompt: Prompt, default: str) -> str:
-    """The configured system text, for whoever does not say one, also among the messages."""
-    if isinstance(prompt, str | bytes | Mapping) or not isinstance(prompt, Sequence):
-        return default
-    roles = [m.get("role") if isinstance(m, Mapping) else getattr(m, "role", "") for m in prompt]
-    return "" if "system" in roles or "developer" in roles else default
 
 
 def _execution() -> Execution | None:

@@ -269,15 +269,19 @@ class Connection:
         body: Mapping[str, Any],
         told: Told = SILENT,
         *,
+        asked: str = "",
         repeatable: bool = False,
     ) -> Any:
         """What the gateway answers to a request that is no chat. Raises an AlcfError.
 
-        `path` is under the gateway's address (`sophia/vllm/v1/embeddings`), or whole. What is not
-        `repeatable` is sent again only where it cannot have been carried out.
+        `path` is under the gateway's address (`sophia/vllm/v1/embeddings`), or whole; `asked`
+        names what is asked, for errors. What is not `repeatable` is sent again only where it
+        cannot have been carried out.
         """
         gateway = self.gateway
-        return self.ask(lambda: gateway.post(path, body, told=told, repeatable=repeatable), told)
+        return self.ask(
+            lambda: gateway.post(path, body, told=told, asked=asked, repeatable=repeatable), told
+        )
 
     @contextlib.contextmanager
     def noting(self) -> Iterator[None]:
@@ -311,8 +315,9 @@ class Connection:
     def _sent_again(self, old: Completion) -> Completion:
         from .exchanges import Exchange
 
+        format = old.format if old.request.form is None else "json"
         return Exchange(
-            self, old.place, old.request, asked=old.asked, format=old.format, key=old.key
+            self, old.place, old.request, asked=old.asked, format=format, key=old.key
         ).run()
 
     def _whoami(self) -> Mapping[str, Any]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .gateway.client import Gateway
     from .gateway.models import Model
     from .gateway.places import Places
+    from .rounds import Rounds
 
 #: Waits until a model runs, and returns the place where: the last step in the order of places.
 #:
@@ -41,16 +42,16 @@ async def no_wait(place: Model, error: ModelNotReady | None, told: Told) -> Mode
 class Sending:
     """One prompt on its way. Lives on the event loop.
 
-    `request` is the one to the place that comes first, and `request_for` makes that to another;
-    it raises RequestRefused for a place that does not take it. `wait` is what comes when no place
-    is left that runs. `place` and `request` are those of the moment.
+    `rounds` has the request to the place that comes first, and `request_for` makes that to
+    another; it raises RequestRefused for a place that does not take it. `wait` is what comes when
+    no place is left that runs. `place` is that of the moment.
     """
 
     def __init__(
         self,
         gateway: Gateway,
         places: Places,
-        request: ChatRequest,
+        rounds: Rounds,
         request_for: Callable[[Model], ChatRequest],
         *,
         policy: Policy,
@@ -59,7 +60,7 @@ class Sending:
         wait: Wait = no_wait,
     ) -> None:
         self.place = places.start
-        self.request = request
+        self._rounds = rounds
         self._gateway = gateway
         self._places = places
         self._left = iter(places.ready[1:])
@@ -74,18 +75,14 @@ class Sending:
         self._came = False
 
     async def reads(self, sent: Callable[[float], None]) -> AsyncGenerator[list[Chunk]]:
-        """The chunks of the answer, those of one read of the network at a time.
+        """The chunks of a round's answer, those of one read of the network at a time.
 
         `sent` gets the monotonic time at which each request leaves. Raises what the place that
         was asked last said.
         """
-        places = self._places
-        if not places.ready:
-            self._not_ready = places.first, None
-            await self._until_ready()
-        elif places.start is not places.first:
-            first = places.first
-            self._tell_move(f"{first.name} is {first.status} on {first.cluster}.")
+        if not self._rounds.past:
+            await self._begin()
+        self._came = False
         tries = Tries(self._policy, self._told)
         while True:
             try:
@@ -98,6 +95,14 @@ class Sending:
             if await self._moves_on(failure, tries):
                 tries = Tries(self._policy, self._told)
 
+    async def _begin(self) -> None:
+        first = self._places.first
+        if not self._places.ready:
+            self._not_ready = first, None
+            await self._until_ready()
+        elif self.place is not first:
+            self._tell_move(f"{first.name} is {first.status} on {first.cluster}.")
+
     async def _reads_once(
         self, tries: Tries, sent: Callable[[float], None]
     ) -> AsyncGenerator[list[Chunk]]:
@@ -107,7 +112,7 @@ class Sending:
 
         stream = self._gateway.stream(
             self.place,
-            self.request,
+            self._rounds.sending,
             leaves,
             self._told,
             self._session_id,
@@ -127,6 +132,8 @@ class Sending:
         self._name_others(failure)
         if self._came:
             raise failure
+        if self._rounds.falls_back(failure):
+            return True
         if isinstance(failure, ModelNotReady) and self._not_ready is None:
             self._not_ready = self.place, failure
         if failure.elsewhere and self._goes_on(failure.what):
@@ -143,7 +150,7 @@ class Sending:
 
     def _goes_on(self, why: str) -> bool:
         """Whether there is a next place that takes the prompt: then it is that place's turn."""
-        for place in self._left:
+        for place in () if self._rounds.past else self._left:
             with contextlib.suppress(RequestRefused):
                 self._move(place)
                 self._tell_move(why)
@@ -154,12 +161,17 @@ class Sending:
         """The last step: wait until the model runs somewhere."""
         assert self._not_ready is not None
         self._waited = True
-        place = await self._wait(*self._not_ready, self._told)
+        try:
+            place = await self._wait(*self._not_ready, self._told)
+        except ModelNotReady as error:
+            if self._places.others and error.elsewhere:
+                error.next_step = f"{self._live_elsewhere}. {error.next_step}"
+            raise
         if place is not self.place:
             self._move(place)
 
     def _move(self, place: Model) -> None:
-        self.request = self._request_for(place)
+        self._rounds.move(self._request_for(place))
         self.place = place
 
     def _tell_move(self, why: str) -> None:
@@ -168,8 +180,12 @@ class Sending:
     def _name_others(self, failure: AlcfError) -> None:
         """Where a cluster was named and fails: name the places where the model is live."""
         if failure.elsewhere and self._places.others:
-            live = ", ".join(f"-m {place.place}" for place in self._places.others)
-            failure.next_step = f"It is live elsewhere: {live}"
+            failure.next_step = self._live_elsewhere
+
+    @property
+    def _live_elsewhere(self) -> str:
+        live = ", ".join(f"-m {place.place}" for place in self._places.others)
+        return f"It is live elsewhere: {live}"
 
 
 def _has_token(chunk: Chunk) -> bool:

@@ -21,6 +21,7 @@ from alcf_magics.errors import (
     RequestRefused,
     StreamBroken,
 )
+from alcf_magics.gateway.models import Model
 from alcf_magics.gateway.retries import Policy
 from alcf_magics.sandbox import Sandbox
 from alcf_magics.told import Told
@@ -44,6 +45,12 @@ class Screen:
         self.draws += 1
         if "draw" in self.fails:
             raise OSError("no space left on device")
+
+    def move(self, place: Model) -> None:
+        self._note("move", place.place)
+
+    def begin_again(self, why: str) -> None:
+        self._note("again", why)
 
     def finish(self, completion: Completion) -> None:
         self._note("finish")
@@ -126,8 +133,9 @@ def test_a_view_that_fails_costs_nobody_the_answer(
     assert screen.ends == ["finish"]
 
 
-def test_an_answer_in_the_wrong_format_is_kept(session: Session) -> None:
+def test_an_answer_in_the_wrong_format_is_kept(session: Session, sandbox: Sandbox) -> None:
     """What cannot be read as asked is the error's completion, bound, kept and shown."""
+    sandbox.answer = "no JSON"  # of itself the sandbox answers with what is asked for
     screen, bound = Screen(), list[Completion]()
     with pytest.raises(AnswerInvalid) as caught:
         session.exchange("hi", format="json", view=lambda place: screen, bind=bound.append).run()

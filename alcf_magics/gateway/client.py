@@ -247,7 +247,7 @@ class Gateway:
         if isinstance(error, NoFirstToken):
             seconds = policy.first_token_seconds
             late = GatewayUnreachable(
-                f"{asked} sent no first token within {seconds:g} s.",
+                f"{asked} sent no first token within {seconds:g} s (first_token_seconds).",
                 _longer("first_token_seconds", seconds),
             )
             late.elsewhere = True
@@ -255,7 +255,7 @@ class Gateway:
         if isinstance(error, Silence):
             seconds = policy.silence_seconds
             return StreamBroken(
-                f"The answer stopped coming: silence for {seconds:g} s.",
+                f"The answer stopped coming: nothing for {seconds:g} s (silence_seconds).",
                 _longer("silence_seconds", seconds),
             )
         if reader is not None:
@@ -298,7 +298,7 @@ class Gateway:
         why = type(error).__name__
         if isinstance(error, httpx.ConnectTimeout):
             seconds = policy.connect_seconds
-            why = f"timed out: no connection within {seconds:g} s"
+            why = f"timed out: no connection within {seconds:g} s, connect_seconds"
             next_step = f"{CHECK_NETWORK}, or wait longer: %config AlcfMagics.connect_seconds"
         elif isinstance(error, httpx.TimeoutException):
             what, why = "did not answer ({why})", f"timed out: nothing within {timeout:g} s"

@@ -43,7 +43,9 @@ _FAILURES = 3
 def not_ready(place: Model) -> ModelNotReady:
     """A model that is not live, and that nobody waits for: its state, and what to type next."""
     what = f"{place.name} on {place.cluster} is {place.state}; nothing was sent."
-    return ModelNotReady(what, next_step(place))
+    error = ModelNotReady(what, next_step(place))
+    error.elsewhere = True
+    return error
 
 
 def next_step(place: Model) -> str:
@@ -218,6 +220,7 @@ class Loading:
         if self._said is not None:
             what += f": {self._said.what}"
         late = ModelNotReady(what, WAIT_LONGER.format(minutes=f"{self._seconds / 30:g}"))
+        late.elsewhere = True
         if self._said is not None:
             late.status, late.detail = self._said.status, self._said.detail
         return late

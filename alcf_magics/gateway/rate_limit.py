@@ -20,9 +20,9 @@ import anyio
 #: The gateway allows 10 requests a second to a user, over all kernels and tools.
 REQUESTS_PER_SECOND = 10.0
 #: A little more than the window: requests do not arrive as evenly as they leave.
-MARGIN = 1.04
+MARGIN = 1.03
 #: Seconds of the first pause after a refusal, by how much each later one is longer, and the most.
-FIRST_PAUSE, GROWTH, LONGEST_PAUSE = 0.1, 1.5, 1.2
+FIRST_PAUSE, GROWTH, LONGEST_PAUSE = 0.08, 1.3, 1.2
 #: Seconds that the others wait for what becomes of a request that asks for all.
 PROBE_SECONDS = 1.0
 

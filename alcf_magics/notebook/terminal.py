@@ -45,6 +45,12 @@ class TerminalLive(Live):
         if self._told.waiting_for or self._pace.seconds > patience:
             self._line(f"[{self._waiting(answer)}]")
 
+    def begin_again(self, why: str) -> None:
+        super().begin_again(why)
+        self._line("")
+        print(f"\n[{words(why)}]", flush=True)  # what was printed stays
+        self._text = Follower()
+
     def _print(self, piece: str, end: str = "") -> None:
         print(words(piece), end=end, flush=True)
 

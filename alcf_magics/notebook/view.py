@@ -29,6 +29,7 @@ class Live(abc.ABC):
         self._model = model
         self._told = told
         self._pace = Pace()
+        self._why_again = ""
 
     def move(self, model: Model) -> None:
         """Another place is asked."""
@@ -68,15 +69,20 @@ class Live(abc.ABC):
     def _show_end(self, answer: Accumulator) -> None:  # noqa: B027  (a terminal shows all)
         """Draw something new where the whole has cost too much for a while: the end alone."""
 
+    def begin_again(self, why: str) -> None:
+        """Another request goes out: its answer is shown anew."""
+        self._why_again = why
+
     def _waiting(self, answer: Accumulator) -> str:
         """What is waited for while there is no text to show, and for how long."""
         if self._told.waiting_for and not answer.began:
             return self._told.waiting_for
         now, thought = time.monotonic(), answer.reasoning.length
-        if answer.first_token is None or not thought:
-            what = f"waiting for the first token · {now - answer.started:.0f} s"
-        else:
+        if answer.first_token is not None and thought:
             what = f"reasoning for {lasting(now - answer.first_token)} · {thought:,} characters"
+        else:
+            awaited = self._why_again or "waiting for the first token"
+            what = f"{awaited} · {lasting(now - answer.started)}"
         return f"{self._model.name} · {self._model.cluster} · {what}"
 
     def _stalled(self, answer: Accumulator) -> str:

@@ -18,13 +18,13 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from . import clusters as catalog
-from . import envelopes, responder, streaming
+from . import envelopes, faults, responder, streaming
 from .batches import Batches
 from .clusters import Cluster, Model
-from .door import TOO_MANY, Door
+from .door import Door
 from .envelopes import DONE, JSON, Refused, reply
 from .loads import TIMED_OUT, JobsCache, Loads, not_live, not_ready
-from .scenarios import Scenario
+from .scenarios import FOR_EVER, Scenario
 from .settings import Settings
 from .upstream import Upstream
 from .validation import BATCH_PLACE, PLACE, Loc, validate, validate_batch
@@ -32,16 +32,6 @@ from .validation import BATCH_PLACE, PLACE, Loc, validate, validate_batch
 BODY_LIMIT = 2_621_440  # bytes: 2.5 MiB
 UPSTREAM_URL = "http://upstream.invalid/v1/chat/completions"
 KNOWN_ROUTES = ("chat/completions", "completions", "embeddings", "responses", "messages")
-REFUSED_CHATS = {
-    "rate_limited": TOO_MANY,
-    "tokens_per_minute": envelopes.error(
-        429,
-        "too_many_requests",
-        "Tokens/minute limit exceeded",
-        global_model_usage=131,
-        user_model_usage=131,
-    ),
-}
 
 
 class Gateway:
@@ -230,7 +220,7 @@ class Gateway:
         if route not in ("chat/completions", "embeddings"):
             text = f"URL {url} was used. Supported endpoints: /v1/chat/completions, /v1/embeddings"
             return 400, envelopes.error_body(400, "BadRequestError", text)
-        complaint = responder.complaint(route, model, body)
+        complaint = responder.complaint(route, model, body, self._settings)
         if complaint is not None:
             return 400, json.loads(complaint)
         if route == "embeddings":
@@ -272,19 +262,18 @@ class Gateway:
             text = f"The requested endpoint '{cluster.endpoint(name)}' does not exist."
             raise Refused(envelopes.error(404, "endpoint_not_found", text))
         self._check_group(cluster)
-        if self._scenario.chat in REFUSED_CHATS:
-            raise Refused(REFUSED_CHATS[self._scenario.chat])
         if cluster.kind == "direct":
             self._check_status_page(cluster)
         return cluster, model
 
     def _answer(self, route: str, body: JSON, cluster: Cluster, model: Model) -> Response:
         stream = body.get("stream") is True
+        may_fail = self._is_first(cluster) or not self._scenario.fails_on_first
+        if may_fail and self._settings.fails():
+            return faults.failure(self._scenario.fault, cluster, model, stream)
         if not model.live:
             return self._not_live(route, body, cluster, model)
-        if self._is_first(cluster) and self._settings.busy:
-            return not_ready(cluster, model).response()
-        complaint = responder.complaint(route, model, body)
+        complaint = responder.complaint(route, model, body, self._settings)
         if complaint is not None:
             return self._failure(cluster, model, 400, complaint, stream)
         if route == "embeddings":
@@ -344,6 +333,7 @@ class Gateway:
         events = {
             "whole": [*opening, *middle, *answer.closing(route, usage)],
             "cut": half,
+            "stalled": half,
             "unfinished": [*half, DONE],
             "error": [*half, failed, DONE],
             "error_first": [failed, DONE],
@@ -354,6 +344,7 @@ class Gateway:
                 self._settings,
                 silence=self._scenario.first_token_seconds,
                 cut=self._scenario.stream == "cut",
+                pause=FOR_EVER if self._scenario.stream == "stalled" else 0.0,
             )
         )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 
 from .scenarios import TABLE, Scenario
@@ -41,6 +40,8 @@ class Settings:
         self.answer = answer
         #: None, a text or exactly these reasoning deltas, sent before the content.
         self.reasoning: Script | None = None
+        #: Fields of a request that the model servers refuse, naming them.
+        self.refuses: frozenset[str] = frozenset()
         #: Seconds between two bursts of events, and events in one burst.
         self.pace = pace
         self.burst = 20
@@ -51,7 +52,7 @@ class Settings:
         self.batch_pace = 0.0
         #: Lines of a batch that are written at once; 20,000 at the real gateway.
         self.batch_chunk = 20
-        #: Requests in one second that one token may send.
+        #: Requests in one second that one user may send.
         self.requests_per_second = 10
         #: Lifetime of access tokens in seconds.
         self.token_seconds = token_seconds
@@ -71,18 +72,21 @@ class Settings:
             raise ValueError(f"There is no scenario {name!r}; known: {', '.join(TABLE)}.")
         self._scenario = name
         self.loading.clear()
-        #: When it began, on the monotonic clock.
-        self.began = time.monotonic()
+        #: How many prompts are still to fail, where the scenario lets them; None: all of them.
+        self.failures = TABLE[name].failures
+
+    def fails(self) -> bool:
+        """Whether one more prompt is to fail."""
+        if not self.behaviour.fault or self.failures == 0:
+            return False
+        if self.failures is not None:
+            self.failures -= 1
+        return True
 
     @property
     def behaviour(self) -> Scenario:
         """What the scenario of the moment does."""
         return TABLE[self._scenario]
-
-    @property
-    def busy(self) -> bool:
-        """Whether the first cluster's models take no prompts at this moment."""
-        return time.monotonic() - self.began < self.behaviour.busy_seconds
 
     @property
     def validator(self) -> str:
