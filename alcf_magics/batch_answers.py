@@ -33,8 +33,8 @@ class Answers(Sequence[Item]):
         self._about = about
         self._results = results_file
         #: Where the lines begin, by the row's place in the data.
-        self._asked = array("q", [_NOWHERE] * about.lines)
-        self._answered = array("q", [_NOWHERE] * about.lines)
+        self._asked = array("q", [_NOWHERE]) * about.lines
+        self._answered = array("q", [_NOWHERE]) * about.lines
         #: Places that hold errors, and the tokens of the rest.
         self.failed: list[int] = []
         self.usage = Usage()
