@@ -36,6 +36,7 @@ from .errors import (
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
+    from .batches import Batch
     from .gateway.catalog import Catalog
     from .gateway.chunks import Usage
     from .gateway.completions import Choice, Completion
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 
 #: Where the values are that `import alcf_magics` leaves for when somebody needs them.
 _LATER = {
+    "Batch": "batches",
     "Capabilities": "gateway.models",
     "Catalog": "gateway.catalog",
     "Chat": "gateway.conversations",
@@ -62,6 +64,7 @@ __all__ = [
     "AccessDenied",
     "AlcfError",
     "AnswerInvalid",
+    "Batch",
     "Capabilities",
     "Catalog",
     "Chat",

@@ -122,7 +122,6 @@ def submit(connection: Connection, plan: Plan, folder: Path, told: Told = SILENT
         model=place.name,
         cluster=place.cluster,
         framework=place.framework,
-        base_url=place.base_url,
         format=plan.format,
         submitted=time.time(),
         index=written_index(plan.rows.data_index),
@@ -131,7 +130,7 @@ def submit(connection: Connection, plan: Plan, folder: Path, told: Told = SILENT
     )
     about.save()
     try:
-        found = _submitted(connection, about, told)
+        found = _submitted(connection, about, place, told)
     except (GatewayError, GatewayUnreachable):
         raise  # it may begin yet, and read its input
     except AlcfError:
@@ -141,7 +140,7 @@ def submit(connection: Connection, plan: Plan, folder: Path, told: Told = SILENT
     return found
 
 
-def _submitted(connection: Connection, about: About, told: Told) -> Listed:
+def _submitted(connection: Connection, about: About, place: Model, told: Told) -> Listed:
     body = {
         "model": about.model,
         "input_file": about.input_file,
@@ -150,7 +149,7 @@ def _submitted(connection: Connection, about: About, told: Told) -> Listed:
     }
     asked = f"{about.model} on {about.cluster}"
     try:
-        answer = connection.post(f"{about.base_url}/{ROUTE}", body, told, asked=asked)
+        answer = connection.post(f"{place.base_url}/{ROUTE}", body, told, asked=asked)
         return Listed(
             submitted(answer), "pending", about.cluster, about.framework, about.input_file
         )

@@ -145,13 +145,14 @@ class Batch:
         return f"the batch goes on: alcf_magics.session().batch_of({self.id!r})"
 
     def _wait(self, end: float | None) -> None:
-        look, failing = FIRST_LOOK, _Failing()
+        look, failing, done = FIRST_LOOK, _Failing(), 0
         with Progress(self.lines or 0, unit="line") as bar:
             while (status := failing.asked(lambda: self.status)) in ("", *ACTIVE):
                 left = look if end is None else end - time.monotonic()
                 if left <= 0:
                     raise AlcfError(f"The batch is still {status or 'under way'}.", self._goes_on)
-                bar.show(self.done or 0, waiting=status)
+                done = max(done, self.done or 0)  # the file may be just being written
+                bar.show(done, waiting=status)
                 time.sleep(min(look, left))
                 look = min(look * 1.5, LAST_LOOK)
             if status == "completed":
@@ -171,7 +172,7 @@ class Batch:
         again = self._again
         return BatchResults(
             answers,
-            read_index(about.index),
+            read_index(about.index, about.lines),
             None if again is None else lambda places: again(answers, places),
         )
 

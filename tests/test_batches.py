@@ -420,3 +420,78 @@ def test_answers_may_come_in_any_order_twice_and_cut(session: Session, tmp_path:
     path.unlink()
     with pytest.raises(AlcfError, match="cannot be read here"):
         session.batch_of(batch.id).results()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"lines": 10**12},
+        {"lines": "3"},
+        {"lines": -1},
+        {"model": ["m"]},
+        {"format": "nope"},
+        {"refused": []},
+        {"submitted": "soon"},
+        {"index": []},
+        None,
+    ],
+)
+def test_what_stands_beside_an_input_is_not_trusted(
+    session: Session, tmp_path: Path, change: dict[str, Any] | None
+) -> None:
+    """Others may write there: what is not sound counts as not there, and the input is read."""
+    batch = submitted(session, tmp_path)
+    batch.wait()
+    (path,) = (tmp_path / "work").glob("*.about.json")
+    assert not [name for name in json.loads(path.read_text()) if "url" in name]
+    path.write_text("{" if change is None else json.dumps(json.loads(path.read_text()) | change))
+    results = session.batch_of(batch.id).results()
+    assert [isinstance(item, Completion) for item in results] == [True] * 3
+    assert list(results.to_pandas().index) == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    "index",
+    [{}, {"names": [None], "types": ["int64"], "labels": [[1]]}, {"names": 1, "types": 2}],
+)
+def test_an_index_that_cannot_be_read_costs_no_answer(
+    session: Session, tmp_path: Path, index: Any
+) -> None:
+    """Then rows are numbered."""
+    batch = submitted(session, tmp_path)
+    batch.wait()
+    (path,) = (tmp_path / "work").glob("*.about.json")
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"index": index}))
+    assert list(session.batch_of(batch.id).results().to_pandas().index) == [0, 1, 2]
+
+
+def test_a_gateway_that_fails_for_a_moment_ends_no_waiting(
+    session: Session, quick: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch takes hours, and a network has its moments."""
+    quick.batch_seconds = 1
+    batch = submitted(session, tmp_path)
+    quick.scenario = "html_error"
+    shown: list[str] = []
+
+    def sleep(seconds: float, sleep: Any = time.sleep) -> None:
+        shown.append(quick.scenario)
+        quick.scenario = "default" if len(shown) > 1 else "html_error"
+        sleep(min(seconds, 0.2))
+
+    monkeypatch.setattr("alcf_magics.batches.time.sleep", sleep)
+    assert len(batch.wait()) == 3
+    assert "html_error" in shown
+
+
+def test_a_gateway_that_goes_on_failing_ends_the_waiting(
+    session: Session, quick: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With its own reason, which stands in the repr, too."""
+    monkeypatch.setattr("alcf_magics.batches.PATIENCE", 0.0)
+    quick.batch_pace = 30
+    batch = submitted(session, tmp_path)
+    quick.scenario = "html_error"
+    with pytest.raises(GatewayError, match="web page"):
+        batch.wait()
+    assert "web page" in repr(batch)
