@@ -264,8 +264,9 @@ class Connection:
     def _sent_again(self, old: Completion) -> Completion:
         from .exchanges import Exchange
 
+        format = old.format if old.request.form is None else "json"
         return Exchange(
-            self, old.place, old.request, asked=old.asked, format=old.format, key=old.key
+            self, old.place, old.request, asked=old.asked, format=format, key=old.key
         ).run()
 
     def _whoami(self) -> Mapping[str, Any]:

@@ -52,6 +52,7 @@ SHORTEN = "Shorten the prompt, ask for less with --max-tokens, or take another m
 CHECK_NETWORK = (
     "Check the network (on a compute node: the proxy) and %config AlcfMagics.gateway_url"
 )
+INSTALL_SCHEMA = "Install it: %pip install 'alcf-magics[schema]'"
 CHECK_GATEWAY = "Check the gateway's address: %config AlcfMagics.gateway_url"
 
 #: Characters of what an error says in a cell.

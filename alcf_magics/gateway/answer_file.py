@@ -18,7 +18,7 @@ import json
 import re
 import time
 from collections.abc import Container, Iterable, Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -97,7 +97,14 @@ def saved(completion: Completion, texts: bool) -> dict[str, Any]:
         value["text"] = completion.text
         value["reasoning"] = completion.reasoning
         if len(completion.choices) != 1 or _has_more(completion.choices[0]):
-            value["choices"] = [asdict(choice) for choice in completion.choices]
+            value["choices"] = [_choice(choice) for choice in completion.choices]
+    return value
+
+
+def _choice(choice: Choice) -> dict[str, Any]:
+    """A choice as JSON has it: what was read out of its text can be read again."""
+    value = asdict(replace(choice, parsed=None))
+    del value["parsed"]
     return value
 
 

@@ -222,7 +222,7 @@ class Gateway:
         if route not in ("chat/completions", "embeddings"):
             text = f"URL {url} was used. Supported endpoints: /v1/chat/completions, /v1/embeddings"
             return 400, envelopes.error_body(400, "BadRequestError", text)
-        complaint = responder.complaint(route, model, body)
+        complaint = responder.complaint(route, model, body, self._settings)
         if complaint is not None:
             return 400, json.loads(complaint)
         if route == "embeddings":
@@ -274,7 +274,7 @@ class Gateway:
         stream = body.get("stream") is True
         if not model.live:
             return self._not_live(cluster, model, stream)
-        complaint = responder.complaint(route, model, body)
+        complaint = responder.complaint(route, model, body, self._settings)
         if complaint is not None:
             return self._failure(cluster, model, 400, complaint, stream)
         if route == "embeddings":

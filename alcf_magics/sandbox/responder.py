@@ -18,6 +18,7 @@ from typing import TypeGuard
 
 from .clusters import Cluster, Model
 from .envelopes import DONE, JSON, error_body, event
+from .instances import NoSchema, instance
 from .settings import Script, Settings
 
 Delta = tuple[str, str]  # the field of the delta ("content", "reasoning_content") and its text
@@ -114,7 +115,7 @@ def quote(text: str) -> str:
     return (line[:QUOTE_LENGTH].rstrip() + "…") if len(line) > QUOTE_LENGTH else line or "(nothing)"
 
 
-def complaint(route: str, model: Model, body: JSON) -> bytes | None:
+def complaint(route: str, model: Model, body: JSON, settings: Settings) -> bytes | None:
     """What a model server says to a request it cannot serve: a JSON body of status 400."""
     wanted = "embeddings" if route == "embeddings" else "chat"
     if wanted not in model.capabilities:
@@ -123,10 +124,44 @@ def complaint(route: str, model: Model, body: JSON) -> bytes | None:
     for name in NUMBERS:
         value = body.get(name)
         if value is not None and not isinstance(value, int | float):
-            message = f"Field '{name}': type must be number, but is {type(value).__name__}"
-            found = {"code": 400, "message": message, "type": "invalid_request_error"}
-            return json.dumps({"error": found}).encode()
+            return _invalid(f"Field '{name}': type must be number, but is {type(value).__name__}")
+    if unknown := sorted(settings.refuses.intersection(body)):
+        return _invalid(f"Unsupported parameter: '{unknown[0]}' is not supported by this model.")
+    return _about_form(body.get("response_format"))
+
+
+FORMS = ("text", "json_object", "json_schema")
+
+
+def _about_form(form: object) -> bytes | None:
+    """What is wrong with a `response_format`, in a model server's words."""
+    if form is None:
+        return None
+    kind = form.get("type") if isinstance(form, dict) else None
+    if kind not in FORMS or not isinstance(form, dict):
+        return _invalid(f"response_format type must be one of {', '.join(FORMS)}, not {kind!r}")
+    try:
+        formed(form)
+    except NoSchema as wrong:
+        return _invalid(f"JSON schema conversion failed in response_format: {wrong}")
     return None
+
+
+def _invalid(message: str) -> bytes:
+    found = {"code": 400, "message": message, "type": "invalid_request_error"}
+    return json.dumps({"error": found}).encode()
+
+
+def formed(form: JSON) -> str | None:
+    """The text that a `response_format` asks for; None where any will do. Raises NoSchema."""
+    if form["type"] == "json_object":
+        return json.dumps({"answer": "No model was asked: this is the sandbox."})
+    if form["type"] != "json_schema":
+        return None
+    asked = form.get("json_schema")
+    if not isinstance(asked, dict) or not isinstance(asked.get("schema"), dict):
+        raise NoSchema("no schema is given")
+    return json.dumps(instance(asked["schema"]), ensure_ascii=False)
 
 
 @dataclass(frozen=True)
@@ -270,11 +305,12 @@ def compose(body: JSON, model: Model, cluster: Cluster, settings: Settings) -> A
         reasoning = REASONING if model.reasoning and body.get("reasoning_effort") else []
     thoughts = [("reasoning_content", piece) for piece in pieces(reasoning)]
     built_in = ANSWER.format(model=model.name, cluster=cluster.name, quote=quote(text))
+    form = formed(body["response_format"]) if body.get("response_format") else None
 
     def choice(index: int) -> Choice:
         script = settings.answer
         if script is None:
-            script = built_in + _draw(body.get("seed"), index)
+            script = form or built_in + _draw(body.get("seed"), index)
         return _chosen(index, [*thoughts, *(("content", piece) for piece in pieces(script))], body)
 
     count = body.get("n")

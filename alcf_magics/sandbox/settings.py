@@ -36,6 +36,8 @@ class Settings:
         self.answer = answer
         #: None, a text or exactly these reasoning deltas, sent before the content.
         self.reasoning: Script | None = None
+        #: Fields of a request that the model servers refuse, naming them.
+        self.refuses: frozenset[str] = frozenset()
         #: Seconds between two bursts of events, and events in one burst.
         self.pace = pace
         self.burst = 20
