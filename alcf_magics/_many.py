@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .gateway.arrays import Embeddings
     from .gateway.batches import Listed
     from .gateway.catalog import Catalog
+    from .gateway.schemas import Schema
     from .settings import Settings
 
 
@@ -92,7 +93,8 @@ class ManyTexts:
         folder: str | Path | None = None,
         cluster: str = "",
         system: str | None = None,
-        format: str = "markdown",
+        format: str | None = None,
+        schema: Any = None,
         dry_run: bool = False,
         told: Told = SILENT,
         **parameters: Any,
@@ -109,7 +111,7 @@ class ManyTexts:
         from .batch_plan import plans_of, submit_one
         from .batches import check_quota
 
-        asked = model, cluster, system, format, parameters
+        asked = model, cluster, system, format, schema, parameters
         plans = plans_of(cast("Session", self), data, prompt, asked=asked, told=told)
         first = next(plans)
         if dry_run:
@@ -117,7 +119,8 @@ class ManyTexts:
         checked = checked_folder(folder, facility=self.settings.gateway_url == PRODUCTION_GATEWAY)
         check_room(checked, first.estimate().size)
         check_quota(self._connection)
-        return self._batch(submit_one(self._connection, chain([first], plans), checked, told))
+        begun = submit_one(self._connection, chain([first], plans), checked, told)
+        return self._batch(begun, first.request.schema)
 
     def batches(self, status: str = "") -> Batches:
         """This person's batches, those of one status (pending, running, failed, completed) or all.
@@ -138,10 +141,10 @@ class ManyTexts:
 
         return self._batch(known_batch(self._connection, batch_id))
 
-    def _batch(self, known: Listed) -> Batch:
+    def _batch(self, known: Listed, schema: Schema | None = None) -> Batch:
         from .batches import Batch
 
-        return Batch(self._connection, known)
+        return Batch(self._connection, known, schema)
 
     def _embedding(
         self, texts: object, model: str, cluster: str, dimensions: int | None, told: Told

@@ -5,6 +5,7 @@ Of 100,000 answers it remembers where each line begins; the texts stay in the fi
 
 from __future__ import annotations
 
+import contextlib
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -12,12 +13,15 @@ from pathlib import Path
 from typing import IO, Any, overload
 
 from .batch_files import About
-from .errors import AlcfError, AnswerInvalid, GatewayError, RequestRefused
+from .errors import AlcfError, GatewayError, RequestRefused
 from .gateway.batches import body_of, completion_of, error_of, read_line, usage_of
 from .gateway.chat import ChatRequest, Message
 from .gateway.chunks import Usage
+from .gateway.completions import Completion
+from .gateway.forms import Form
 from .gateway.results import Item, Results
-from .showing.formats import FORMATS
+from .gateway.schemas import Schema
+from .rounds import Rounds
 
 _NOWHERE = -1
 
@@ -29,8 +33,9 @@ class Answers(Sequence[Item]):
     Raises AlcfError where a file cannot be read.
     """
 
-    def __init__(self, about: About, results_file: str) -> None:
+    def __init__(self, about: About, results_file: str, schema: Schema | None = None) -> None:
         self._about = about
+        self._form = Form(schema or _schema_of(about))
         self._results = results_file
         #: Where the lines begin, by the row's place in the data.
         self._asked = array("q", [_NOWHERE]) * about.lines
@@ -101,20 +106,32 @@ class Answers(Sequence[Item]):
         completion = completion_of(body, request, about.place, about.asked, about.submitted)
         return self._read(completion)
 
-    def _read(self, completion: Any) -> Item:
+    @property
+    def always_read(self) -> bool:
+        """Whether every answer can be read, as texts can."""
+        return self._about.format in ("markdown", "text") and self._form.schema is None
+
+    def _read(self, completion: Completion) -> Item:
         """The answer with what its format reads, or the error that it cannot be read."""
-        try:
-            parsed = FORMATS[self._about.format].parse(completion.text)
-        except AnswerInvalid as error:
-            error.completion = completion
-            return error
-        read: Item = replace(completion, format=self._about.format, parsed=parsed)
-        return read
+        asked = replace(completion.request, form=self._form)
+        read, unread = Rounds(asked, self._about.format).read(completion)
+        if unread is not None:
+            unread.completion = read
+        return unread or read
 
     def _request(self, place: int, asked: IO[bytes]) -> ChatRequest | None:
         value = _at(asked, self._asked[place])
         body = value.get("body") if value is not None else None
         return _request_of(body) if isinstance(body, Mapping) else None
+
+
+def _schema_of(about: About) -> Schema | None:
+    """The schema that was kept beside the input; None for none that can be read."""
+    kept = about.schema
+    if kept is not None:
+        with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            return Schema.restored(kept["name"], kept["text"], kept["wrapped"])
+    return None
 
 
 class _Places:
@@ -148,7 +165,7 @@ class BatchResults(Results):
     @property
     def failed(self) -> list[AlcfError]:
         """The errors, in the order of the data; empty where every prompt was answered."""
-        if self._items._about.format != "markdown":  # then reading may have failed, too
+        if not self._items.always_read:
             return super().failed
         found = [self._items[place] for place in self._items.failed]
         return [item for item in found if isinstance(item, AlcfError)]

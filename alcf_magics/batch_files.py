@@ -45,6 +45,7 @@ class About:
     batch_id: str = ""
     index: Mapping[str, Any] | None = None
     refused: Mapping[str, str] = field(default_factory=dict)
+    schema: Mapping[str, Any] | None = None
     version: str = ""
 
     @property
@@ -62,6 +63,7 @@ class About:
             and isinstance(self.submitted, int | float)
             and isinstance(self.index, Mapping | None)
             and isinstance(self.refused, Mapping)
+            and isinstance(self.schema, Mapping | None)
             and self.format in FORMATS
         )
 

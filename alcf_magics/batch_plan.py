@@ -23,6 +23,7 @@ from .gateway.families import same_model
 from .gateway.models import Model
 from .gateway.records import version
 from .gateway.rows import Rows, rows_of
+from .gateway.schemas import Schema
 from .preparing import fitted, prepared
 from .told import SILENT, Told
 
@@ -126,6 +127,7 @@ def submit(connection: Connection, plan: Plan, folder: Path, told: Told = SILENT
         submitted=time.time(),
         index=written_index(plan.rows.data_index),
         refused=refused,
+        schema=_kept(plan.request.schema),
         version=version(),
     )
     about.save()
@@ -166,18 +168,19 @@ def plans_of(
     data: Any,
     template: str | None,
     *,
-    asked: tuple[str, str, str | None, str, dict[str, Any]],
+    asked: tuple[str, str, str | None, str | None, Any, dict[str, Any]],
     told: Told = SILENT,
 ) -> Iterator[Plan]:
     """What could be submitted: to the place that is meant, then to others of the same model.
 
-    `asked` is model, cluster, system, format and parameters. Raises UsageError, RequestRefused,
-    TypeError, ModelNotFound.
+    `asked` is model, cluster, system, format, schema and parameters. Raises UsageError,
+    RequestRefused, TypeError, ModelNotFound.
     """
-    model, cluster, system, format, parameters = asked
+    model, cluster, system, format, schema, parameters = asked
+    format = format or ("markdown" if schema is None else "json")
     rows = rows_of(data, template)
     _check_count(len(rows))
-    request = prepared("-", "", format, parameters)
+    request = prepared("-", "", format, parameters, schema)
     default = session.unchecked_settings.system
 
     def messages(number: int) -> tuple[Message, ...]:
@@ -202,6 +205,13 @@ def submit_one(connection: Connection, plans: Iterator[Plan], folder: Path, told
             tried.append(plan.place)
     where = " and ".join(place.cluster for place in tried)
     raise RequestRefused(f"{tried[0].name} takes no batches on {where}.", NO_BATCHES)
+
+
+def _kept(schema: Schema | None) -> dict[str, Any] | None:
+    """What a later kernel needs to hold answers to a schema; the type itself stays here."""
+    if schema is None:
+        return None
+    return {"name": schema.name, "text": schema.text, "wrapped": schema.wrapped}
 
 
 def _places(session: Session, model: str, cluster: str, told: Told) -> list[Model]:

@@ -34,6 +34,7 @@ from .gateway.batches import (
     status_of,
 )
 from .gateway.results import Results
+from .gateway.schemas import Schema
 from .progress import Progress
 from .showing.display import line_html
 from .showing.tables import Cell, html_table, text_table
@@ -57,10 +58,12 @@ class Batch:
         self,
         connection: Connection,
         known: Listed,
+        schema: Schema | None = None,
         again: Callable[[Answers, list[int]], None] | None = None,
     ) -> None:
         self._connection = connection
         self._known = known
+        self._schema = schema
         self._again = again
         self._about = read_about(known.input_file) if known.input_file else None
         self._lines: int | None = self._about.lines if self._about is not None else None
@@ -168,7 +171,7 @@ class Batch:
         about = self._about
         if about is None:
             about = self._foreign()
-        answers = Answers(about, outcome.results_file)
+        answers = Answers(about, outcome.results_file, self._schema)
         again = self._again
         return BatchResults(
             answers,

@@ -22,6 +22,7 @@ from alcf_magics.errors import (
     RequestRefused,
 )
 from alcf_magics.gateway.completions import Completion
+from alcf_magics.gateway.rate_limit import RateLimit
 from alcf_magics.misuse import UsageError
 from alcf_magics.sandbox import Sandbox
 from alcf_magics.settings import PRODUCTION_GATEWAY
@@ -44,6 +45,7 @@ def quick(sandbox: Sandbox) -> Sandbox:
 @pytest.fixture
 def session(quick: Sandbox) -> Iterator[Session]:
     session = logged_in(quick)
+    session._connection.gateway._limit = RateLimit(1000)
     yield session
     session.close()
 
@@ -495,3 +497,50 @@ def test_a_gateway_that_goes_on_failing_ends_the_waiting(
     with pytest.raises(GatewayError, match="web page"):
         batch.wait()
     assert "web page" in repr(batch)
+
+
+@dataclasses.dataclass
+class Field:
+    field: str
+    sure: float
+
+
+def test_a_schema_gives_columns_and_errors_in_their_places(
+    session: Session, quick: Sandbox, tmp_path: Path
+) -> None:
+    """As in `ask`: instances of the type here, its fields as JSON in a later kernel."""
+    quick.answer = '{"field": "stars", "sure": 0.5}'
+    batch = session.batch(FRAME, ASK, model=LLAMA, folder=tmp_path, schema=Field)
+    body = json.loads(Path(batch.input_file).read_text().splitlines()[0])["body"]
+    assert body["response_format"]["json_schema"]["name"] == "Field"
+    results = batch.wait()
+    assert isinstance(results[0], Completion)
+    assert results[0].parsed == Field("stars", 0.5)
+    assert results.to_pandas()["sure"].tolist() == [0.5] * 3
+    later = session.batch_of(batch.id).results()
+    assert isinstance(later[0], Completion)
+    assert later[0].parsed == {"field": "stars", "sure": 0.5}
+    quick.answer = '{"field": 7}'
+    other = session.batch(FRAME, ASK, model=LLAMA, folder=tmp_path, schema=list[Field])
+    results = other.wait()
+    assert [type(error).__name__ for error in results.failed] == ["AnswerInvalid"] * 3
+    assert results.failed[0].completion is not None
+    (path,) = tmp_path.rglob(f"*{other.id}/*.results.jsonl")
+    wrapped = json.dumps({"value": [{"field": "rocks", "sure": 1}]})
+    path.write_text(path.read_text().replace(json.dumps('{"field": 7}'), json.dumps(wrapped)))
+    again = session.batch_of(other.id).results()
+    assert again.failed == []
+    assert isinstance(again[0], Completion)
+    assert again[0].parsed == [{"field": "rocks", "sure": 1}]
+
+
+def test_a_format_reads_answers(session: Session, quick: Sandbox, tmp_path: Path) -> None:
+    """JSON is a value, and what is none is an error in its place."""
+    quick.answer = "[1, 2]"
+    answer = session.batch(["a"], model=LLAMA, folder=tmp_path, format="json").wait()[0]
+    assert isinstance(answer, Completion)
+    assert answer.parsed == [1, 2]
+    quick.answer = "none"
+    results = session.batch(["a"], model=LLAMA, folder=tmp_path, format="json").wait()
+    assert type(results[0]).__name__ == "AnswerInvalid"
+    assert len(results.failed) == 1
