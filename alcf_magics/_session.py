@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import atexit
 import os
-import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .connection import CATALOG_SECONDS, Connection
+from .connection import CATALOG_SECONDS, IN_FLIGHT, Connection
 from .settings import SETTING_NAMES, Settings
 from .told import SILENT, Told
 
@@ -27,9 +27,11 @@ if TYPE_CHECKING:
     from .gateway.chat import Message
     from .gateway.chats import Chats
     from .gateway.completions import Completion
-    from .gateway.conversations import Chat, Execution
+    from .gateway.conversations import Chat
     from .gateway.models import Model
+    from .gateway.results import Results
     from .history import History
+    from .maps import Map
     from .runtime import Runtime
 
     Prompt = str | Sequence[Message | Mapping[str, Any]]
@@ -46,6 +48,8 @@ class Session:
         self._defaults: dict[str, Any] = {}
         self._connection = Connection(lambda: self.settings)
         self._chats: Chats | None = None
+        #: The answers of the last `map`, complete or not; None before there was one.
+        self.last_map: Results | None = None
 
     def __repr__(self) -> str:
         return f"<alcf_magics session with {self.unchecked_settings.gateway_url}>"
@@ -207,6 +211,68 @@ class Session:
         if exchange.completion is not None and (rest := text.rest(exchange.completion.text)):
             yield rest
 
+    def map(
+        self,
+        data: Any,
+        prompt: str | None = None,
+        *,
+        model: str = "",
+        cluster: str = "",
+        system: str | None = None,
+        format: str = "markdown",
+        save: str | Path | None = None,
+        fresh: bool = False,
+        in_flight: int = IN_FLIGHT,
+        progress: bool = True,
+        **parameters: Any,
+    ) -> Results:
+        """Ask many prompts, `in_flight` at a time; their answers in order, see Results.
+
+        `data` is a list or Series of prompts (texts, or lists of messages), or a DataFrame or a
+        list of dicts with a template in `prompt`: "Classify: {{abstract}}", columns by name. The
+        rest is as in `ask`. One that fails is an error in its place. `save` is a file that each
+        answer is added to as it comes; what it holds already is not asked again, unless `fresh`.
+        An interrupt carries what came as `.results`, which is also `last_map`. Nothing of it is in
+        the history. Raises UsageError for data and a template that do not go together.
+        """
+        __tracebackhide__ = True
+        return self._map(
+            data,
+            prompt,
+            asked=(model, cluster, system, format, parameters),
+            manner=(in_flight, save, fresh, progress),
+        ).run()
+
+    async def amap(
+        self,
+        data: Any,
+        prompt: str | None = None,
+        *,
+        model: str = "",
+        cluster: str = "",
+        system: str | None = None,
+        format: str = "markdown",
+        save: str | Path | None = None,
+        fresh: bool = False,
+        in_flight: int = IN_FLIGHT,
+        progress: bool = True,
+        **parameters: Any,
+    ) -> Results:
+        """The same as `map`, awaited."""
+        return await self._map(
+            data,
+            prompt,
+            asked=(model, cluster, system, format, parameters),
+            manner=(in_flight, save, fresh, progress),
+        ).arun()
+
+    def _map(self, data: Any, prompt: str | None, **given: Any) -> Map:
+        from .maps import map_of
+
+        found = map_of(self, self._connection, data, prompt, **given)
+        self.last_map = found.results
+        return found
+
     def exchange(
         self,
         prompt: Prompt,
@@ -229,14 +295,15 @@ class Session:
         """
         from .exchanges import Exchange, fitted, prepared
         from .gateway.answer_file import key_of
+        from .gateway.chat import default_system
         from .gateway.parameters import wanted
 
-        named = self._named(model)
+        named = self.named(model)
         asking = self.chats.asking(chat)
         keeps_system = system is None and asking.goes_on
         if system is None:
             default = "" if keeps_system else self.unchecked_settings.system
-            system = _default_system(prompt, default)
+            system = default_system(prompt, default)
         request = prepared(prompt, system, format, parameters)
         model = model or asking.model(cluster)
         place = self.resolve(model, cluster, told=told)
@@ -255,7 +322,7 @@ class Session:
             key=key_of(named, request.messages, wanted(parameters, self._defaults)),
         )
 
-    def _named(self, model: str) -> str:
+    def named(self, model: str) -> str:
         """The model as it was typed or set in the notebook, its alias resolved; empty for none."""
         return self.unchecked_settings.meant(model or str(self._chosen.get("model", "")))
 
@@ -277,8 +344,9 @@ class Session:
         """The chats by name, in memory; see Chat."""
         if self._chats is None:
             from .gateway.chats import Chats
+            from .running_cell import execution
 
-            self._chats = Chats(self._ask_in, _execution)
+            self._chats = Chats(self._ask_in, execution)
         return self._chats
 
     def _ask_in(self, chat: Chat, prompt: Prompt, model: str = "", **given: Any) -> Completion:
@@ -300,33 +368,6 @@ def _checked(name: str, value: Any) -> Any:
     if name not in SETTING_NAMES:
         raise TypeError(f"no such setting: {name}")
     return value
-
-
-def _default_system(prompt: Prompt, default: str) -> str:
-    """The configured system text, for whoever does not say one, also among the messages."""
-    if isinstance(prompt, str | bytes | Mapping) or not isinstance(prompt, Sequence):
-        return default
-    roles = [m.get("role") if isinstance(m, Mapping) else getattr(m, "role", "") for m in prompt]
-    return "" if "system" in roles or "developer" in roles else default
-
-
-def _execution() -> Execution | None:
-    """The execution that runs on this thread; None where no cell is named."""
-    if "IPython" not in sys.modules:
-        return None
-    from IPython.core.getipython import get_ipython
-
-    shell: Any = get_ipython()
-    if not hasattr(shell, "kernel"):
-        return None
-    parent = shell.kernel.get_parent() or {}
-    cell = parent.get("metadata", {}).get("cellId")
-    if not cell:  # a notebook that runs without a person, a console
-        return None
-    run = parent.get("header", {}).get("msg_id") or shell.execution_count
-    from .gateway.conversations import Execution
-
-    return Execution(str(cell), str(run))
 
 
 def _pieces(exchange: Exchange) -> Iterator[str]:

@@ -14,7 +14,15 @@ from __future__ import annotations
 import contextlib
 import time
 import warnings
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from concurrent.futures import CancelledError
 from dataclasses import dataclass, replace
 from types import TracebackType
@@ -41,6 +49,7 @@ from .told import SILENT, Told
 
 if TYPE_CHECKING:
     from .connection import Connection
+    from .gateway.client import Gateway
 
 T = TypeVar("T")
 
@@ -118,7 +127,8 @@ class Exchange:
     `asked` is the model's name as it was asked for. `format` reads the whole answer. `view` shows
     the answer, and `bind` gets the completion, however the answer ended; what goes wrong in a
     view costs nobody the answer. `asking` is where the prompt belongs, `key` that of what is asked,
-    see answer_file.py. Whatever ends the answer early carries the part that came as
+    see answer_file.py. `gateway` is a client of the caller's own; what is not `kept` is left out of
+    the history. Whatever ends the answer early carries the part that came as
     `.completion`: an AlcfError, or KeyboardInterrupt.
     """
 
@@ -136,6 +146,8 @@ class Exchange:
         policy: Policy | None = None,
         asking: Asking | None = None,
         key: str = "",
+        gateway: Gateway | None = None,
+        kept: bool = True,
     ) -> None:
         self.place = place
         self.request = request
@@ -155,7 +167,8 @@ class Exchange:
         self._told = told
         self._policy = policy or Policy()
         # Asked for here: an older client is closed on the event loop, and waited for.
-        self._gateway = connection.gateway
+        self._gateway = gateway or connection.gateway
+        self._kept = kept
 
     def run(self) -> Completion:
         """The whole exchange, on this thread: draws the answer while it comes, and returns it."""
@@ -175,6 +188,14 @@ class Exchange:
         async with self:
             async for _ in self:
                 pass
+        assert self.completion is not None
+        return self.completion
+
+    async def on_loop(self) -> Completion:
+        """The whole exchange, for a task on the connection's own event loop; draws nothing."""
+        async with self, contextlib.aclosing(self._reads()) as reads:
+            async for chunks in reads:
+                self._with([(time.monotonic(), chunks)])
         assert self.completion is not None
         return self.completion
 
@@ -214,7 +235,7 @@ class Exchange:
             self._asking.begin()
         self._begun = True
 
-    async def _reads(self) -> AsyncIterator[list[Chunk]]:
+    async def _reads(self) -> AsyncGenerator[list[Chunk]]:
         """The chunks, a read of the network at a time, of as many tries as the policy has."""
         tried = 0
         while True:
@@ -323,7 +344,8 @@ class Exchange:
         if self.completion is not None:
             return
         self.completion = completion
-        self._connection.history.add(completion)
+        if self._kept:
+            self._connection.history.add(completion)
         if self._asking is not None and self._begun:
             self._asking.keep(completion)
         self._bind(completion)
