@@ -12,10 +12,10 @@ from __future__ import annotations
 import atexit
 import os
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .connection import CATALOG_SECONDS, IN_FLIGHT, Connection
+from ._many import ManyTexts
+from .connection import CATALOG_SECONDS, Connection
 from .settings import SETTING_NAMES, Settings
 from .told import SILENT, Told
 
@@ -29,15 +29,13 @@ if TYPE_CHECKING:
     from .gateway.completions import Completion
     from .gateway.conversations import Chat
     from .gateway.models import Model
-    from .gateway.results import Results
     from .history import History
-    from .maps import Map
     from .runtime import Runtime
 
     Prompt = str | Sequence[Message | Mapping[str, Any]]
 
 
-class Session:
+class Session(ManyTexts):
     """A login, a gateway and what was asked of it. Safe to use from several threads.
 
     Everything that asks the gateway raises an AlcfError for whatever goes wrong.
@@ -48,8 +46,7 @@ class Session:
         self._defaults: dict[str, Any] = {}
         self._connection = Connection(lambda: self.settings)
         self._chats: Chats | None = None
-        #: The answers of the last `map`, complete or not; None before there was one.
-        self.last_map: Results | None = None
+        self.last_map = None
 
     def __repr__(self) -> str:
         return f"<alcf_magics session with {self.unchecked_settings.gateway_url}>"
@@ -141,20 +138,29 @@ class Session:
         *,
         cluster: str = "",
         system: str | None = None,
-        format: str = "markdown",
+        format: str | None = None,
+        schema: Any = None,
         **parameters: Any,
     ) -> Completion:
         """Send a prompt, or a list of messages as OpenAI has them; the whole completion.
 
-        `model` and `cluster` are names as in `-m` and `--cluster`, `format` is markdown, text,
-        json or code. `parameters` are those of the magic under the names in gateway/parameters.py:
+        `model` and `cluster` are names as in `-m` and `--cluster`, `format` is markdown (the
+        default), text, json or code. `schema` is what the answer has to be, as `.parsed` then: a
+        JSON schema, a pydantic model, a dataclass, a TypedDict, or a list of one of these.
+        `parameters` are those of the magic under the names in gateway/parameters.py:
         temperature (0 to 2), max_tokens (1 or more), stop (a text or up to 4), n, extra, … What is
         not given is as `choose` has it. A value that is wrong, or that the model does not take, is
         a RequestRefused, and nothing is sent. What ends an answer early carries what came as
         `.completion`.
         """
         return self.exchange(
-            prompt, model, cluster=cluster, system=system, format=format, **parameters
+            prompt,
+            model,
+            cluster=cluster,
+            system=system,
+            format=format,
+            schema=schema,
+            **parameters,
         ).run()
 
     async def aask(
@@ -164,12 +170,19 @@ class Session:
         *,
         cluster: str = "",
         system: str | None = None,
-        format: str = "markdown",
+        format: str | None = None,
+        schema: Any = None,
         **parameters: Any,
     ) -> Completion:
         """The same as `ask`, awaited; several may run at once."""
         exchange = await self._aexchange(
-            prompt, model, cluster=cluster, system=system, format=format, **parameters
+            prompt,
+            model,
+            cluster=cluster,
+            system=system,
+            format=format,
+            schema=schema,
+            **parameters,
         )
         return await exchange.arun()
 
@@ -211,68 +224,6 @@ class Session:
         if exchange.completion is not None and (rest := text.rest(exchange.completion.text)):
             yield rest
 
-    def map(
-        self,
-        data: Any,
-        prompt: str | None = None,
-        *,
-        model: str = "",
-        cluster: str = "",
-        system: str | None = None,
-        format: str = "markdown",
-        save: str | Path | None = None,
-        fresh: bool = False,
-        in_flight: int = IN_FLIGHT,
-        progress: bool = True,
-        **parameters: Any,
-    ) -> Results:
-        """Ask many prompts, `in_flight` at a time; their answers in order, see Results.
-
-        `data` is a list or Series of prompts (texts, or lists of messages), or a DataFrame or a
-        list of dicts with a template in `prompt`: "Classify: {{abstract}}", columns by name. The
-        rest is as in `ask`. One that fails is an error in its place. `save` is a file that each
-        answer is added to as it comes; what it holds already is not asked again, unless `fresh`.
-        An interrupt carries what came as `.results`, which is also `last_map`. Nothing of it is in
-        the history. Raises UsageError for data and a template that do not go together.
-        """
-        __tracebackhide__ = True
-        return self._map(
-            data,
-            prompt,
-            asked=(model, cluster, system, format, parameters),
-            manner=(in_flight, save, fresh, progress),
-        ).run()
-
-    async def amap(
-        self,
-        data: Any,
-        prompt: str | None = None,
-        *,
-        model: str = "",
-        cluster: str = "",
-        system: str | None = None,
-        format: str = "markdown",
-        save: str | Path | None = None,
-        fresh: bool = False,
-        in_flight: int = IN_FLIGHT,
-        progress: bool = True,
-        **parameters: Any,
-    ) -> Results:
-        """The same as `map`, awaited."""
-        return await self._map(
-            data,
-            prompt,
-            asked=(model, cluster, system, format, parameters),
-            manner=(in_flight, save, fresh, progress),
-        ).arun()
-
-    def _map(self, data: Any, prompt: str | None, **given: Any) -> Map:
-        from .maps import map_of
-
-        found = map_of(self, self._connection, data, prompt, **given)
-        self.last_map = found.results
-        return found
-
     def exchange(
         self,
         prompt: Prompt,
@@ -280,7 +231,8 @@ class Session:
         *,
         cluster: str = "",
         system: str | None = None,
-        format: str = "markdown",
+        format: str | None = None,
+        schema: Any = None,
         view: Callable[[Model], View] | None = None,
         bind: Callable[[Completion], None] = lambda completion: None,
         told: Told = SILENT,
@@ -291,12 +243,14 @@ class Session:
         """One prompt that is ready to be sent, for whoever shows it; see exchanges.py.
 
         `view` makes what shows the answer, `bind` gets the completion however the answer ends.
-        In a `chat` it goes on; `trim` leaves the oldest turns out where they do not fit.
+        `schema` is whatever a Schema can be made of. In a `chat` it goes
+        on; `trim` leaves the oldest turns out where they do not fit.
         """
-        from .exchanges import Exchange, fitted, prepared
-        from .gateway.answer_file import key_of
+        from .exchanges import Exchange
+        from .gateway.answer_file import form_of, key_of
         from .gateway.chat import default_system
         from .gateway.parameters import wanted
+        from .preparing import fitted, prepared
 
         named = self.named(model)
         asking = self.chats.asking(chat)
@@ -304,7 +258,8 @@ class Session:
         if system is None:
             default = "" if keeps_system else self.unchecked_settings.system
             system = default_system(prompt, default)
-        request = prepared(prompt, system, format, parameters)
+        format = format or ("markdown" if schema is None else "json")
+        request = prepared(prompt, system, format, parameters, schema)
         model = model or asking.model(cluster)
         place = self.resolve(model, cluster, told=told)
         request = fitted(request, parameters, self._defaults, place, told)
@@ -319,7 +274,12 @@ class Session:
             bind=bind,
             told=told,
             asking=asking,
-            key=key_of(named, request.messages, wanted(parameters, self._defaults)),
+            key=key_of(
+                named,
+                request.messages,
+                wanted(parameters, self._defaults),
+                schema=form_of(request),
+            ),
         )
 
     def named(self, model: str) -> str:

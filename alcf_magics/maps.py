@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import CancelledError
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,18 +20,19 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import anyio.to_thread
 
-from .errors import AlcfError, AnswerInvalid, LoginExpired, NotLoggedIn, in_words
-from .exchanges import Exchange, fitted, prepared
-from .gateway.answer_file import AnswerFile, is_whole, key_of, saved
+from .errors import AlcfError, LoginExpired, NotLoggedIn, in_words
+from .exchanges import Exchange
+from .gateway.answer_file import AnswerFile, form_of, is_whole, key_of, saved
 from .gateway.chat import ChatRequest, Message, default_system, messages_of
 from .gateway.completions import Completion
 from .gateway.models import Model
 from .gateway.parameters import wanted
 from .gateway.results import Item, Results
 from .gateway.rows import Prompt, Rows, rows_of
+from .preparing import fitted, prepared
 from .progress import Progress
+from .rounds import Rounds
 from .runtime import POLL
-from .showing.formats import FORMATS
 from .told import Told
 
 if TYPE_CHECKING:
@@ -51,21 +52,26 @@ NOT_ASKED = AlcfError("This prompt was not asked yet.", "Ask what is missing: .r
 class Question:
     """What is the same for all rows.
 
-    `asked` is the model as it was typed, `named` as it counts in a key, `fields` what is asked for
-    beside the `messages` that are made of a prompt. `place` finds the model, and a request whose
-    fields it takes.
+    `asked` is the model as it was typed, `named` as it counts in a key. `request` is one to any
+    model, with all the fields that are asked for; `messages` makes those of a prompt. `place` finds
+    the model, and the request with the fields that it takes.
     """
 
     asked: str
     named: str
     format: str
-    fields: Mapping[str, Any]
+    request: ChatRequest
     messages: Callable[[Prompt], tuple[Message, ...]]
     place: Callable[[Told], tuple[Model, ChatRequest]]
 
     def key(self, prompt: Prompt, repetition: int = 0) -> str:
-        messages = self.messages(prompt)
-        return key_of(self.named, messages, self.fields, repetition=repetition)
+        return key_of(
+            self.named,
+            self.messages(prompt),
+            self.request.fields,
+            schema=form_of(self.request),
+            repetition=repetition,
+        )
 
 
 @dataclass(frozen=True)
@@ -153,11 +159,8 @@ class Map:
 
     def _read(self, completion: Completion) -> Item | None:
         """An answer of the file, read as it is to be read now; None where it cannot be."""
-        try:
-            parsed = FORMATS[self._question.format].parse(completion.text)
-        except AnswerInvalid:
-            return None
-        return replace(completion, format=self._question.format, parsed=parsed)
+        completion, wrong = Rounds(self._question.request, self._question.format).read(completion)
+        return completion if wrong is None else None
 
     # Waiting for it
 
@@ -262,7 +265,11 @@ class Map:
         if self._ended is not None:
             return self._ended
         try:
-            return await self._exchange(gateway, position).on_loop()
+            exchange = self._exchange(gateway, position)
+            completion = await exchange.on_loop()
+            if exchange.request.in_words:  # a server that takes no form takes none the next time
+                self._request = replace(self._request, in_words=True)
+            return completion
         except (LoginExpired, NotLoggedIn) as error:
             self._ended = error
             failure: AlcfError = error
@@ -303,17 +310,18 @@ def map_of(
     data: Any,
     template: str | None,
     *,
-    asked: tuple[str, str, str | None, str, dict[str, Any]],
+    asked: tuple[str, str, str | None, str | None, Any, dict[str, Any]],
     manner: tuple[int, str | Path | None, bool, bool],
 ) -> Map:
     """A map as `Session.map` is given it. Raises UsageError, RequestRefused, TypeError.
 
-    `asked` is model, cluster, system, format and parameters, `manner` as Manner has it.
+    `asked` is model, cluster, system, format, schema and parameters, `manner` as Manner has it.
     """
-    model, cluster, system, format, parameters = asked
+    model, cluster, system, format, schema, parameters = asked
     _check_in_flight(manner[0])
     rows = rows_of(data, template)
-    request = prepared("-", "", format, parameters)
+    format = format or ("markdown" if schema is None else "json")
+    request = prepared("-", "", format, parameters, schema)
     default = session.unchecked_settings.system
 
     def messages(prompt: Prompt) -> tuple[Message, ...]:
@@ -328,7 +336,7 @@ def map_of(
         asked=model,
         named=session.named(model),
         format=format,
-        fields=wanted(parameters, session.defaults),
+        request=replace(request, fields=wanted(parameters, session.defaults)),
         messages=messages,
         place=place,
     )

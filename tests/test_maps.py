@@ -104,6 +104,24 @@ def test_answers_are_read_in_the_format_asked_for(session: Session, sandbox: San
     assert error.completion.text == "no JSON"
 
 
+SCHEMA = {"type": "object", "properties": {"label": {"enum": ["a", "b"]}}, "required": ["label"]}
+
+
+def test_a_schema_gives_columns(session: Session, sandbox: Sandbox, file: Path) -> None:
+    """An answer that does not fit is asked for once more, and then is an error."""
+    sandbox.answer = '{"label": "b"}'
+    for _ in range(2):
+        frame = session.map(["x", "y"], model=MODEL, schema=SCHEMA, save=file).to_pandas()
+        assert frame["label"].tolist() == ["b", "b"]
+    assert len(prompts(sandbox)) == 2
+    sandbox.answer = '{"label": "c"}'
+    assert len(session.map(["z"], model=MODEL, schema=SCHEMA, save=file).failed) == 1
+    assert len(prompts(sandbox)) == 4
+    sandbox.answer = None
+    session.map(["x"], model=MODEL, save=file)  # without a schema it is another question
+    assert len(prompts(sandbox)) == 5
+
+
 def test_no_more_than_so_many_are_in_flight(session: Session, sandbox: Sandbox) -> None:
     """The next one starts when one has ended."""
     sandbox.scenario = "slow"

@@ -18,7 +18,7 @@ import json
 import re
 import time
 from collections.abc import Container, Iterable, Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -73,6 +73,13 @@ def key_of(
     return hashlib.sha256(written.encode()).hexdigest()
 
 
+def form_of(request: ChatRequest) -> Any:
+    """What counts in a key of the form of an answer: its schema, {} for any JSON, None for none."""
+    if request.form is None:
+        return None
+    return {} if request.schema is None else request.schema.json
+
+
 def _plain(value: Any) -> Any:
     """A value of JSON in which one number is written in one way: 0.0 as 0."""
     if isinstance(value, Mapping):
@@ -97,7 +104,14 @@ def saved(completion: Completion, texts: bool) -> dict[str, Any]:
         value["text"] = completion.text
         value["reasoning"] = completion.reasoning
         if len(completion.choices) != 1 or _has_more(completion.choices[0]):
-            value["choices"] = [asdict(choice) for choice in completion.choices]
+            value["choices"] = [_choice(choice) for choice in completion.choices]
+    return value
+
+
+def _choice(choice: Choice) -> dict[str, Any]:
+    """A choice as JSON has it: what was read out of its text can be read again."""
+    value = asdict(replace(choice, parsed=None))
+    del value["parsed"]
     return value
 
 
