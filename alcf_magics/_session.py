@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import atexit
 import os
-import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from .gateway.chat import Message
     from .gateway.chats import Chats
     from .gateway.completions import Completion
-    from .gateway.conversations import Chat, Execution
+    from .gateway.conversations import Chat
     from .gateway.models import Model
     from .history import History
     from .runtime import Runtime
@@ -47,6 +46,7 @@ class Session(ManyTexts):
         self._defaults: dict[str, Any] = {}
         self._connection = Connection(lambda: self.settings)
         self._chats: Chats | None = None
+        self.last_map = None
 
     def __repr__(self) -> str:
         return f"<alcf_magics session with {self.unchecked_settings.gateway_url}>"
@@ -247,16 +247,17 @@ class Session(ManyTexts):
         on; `trim` leaves the oldest turns out where they do not fit.
         """
         from .exchanges import Exchange
-        from .gateway.answer_file import key_of
+        from .gateway.answer_file import form_of, key_of
+        from .gateway.chat import default_system
         from .gateway.parameters import wanted
         from .preparing import fitted, prepared
 
-        named = self._named(model)
+        named = self.named(model)
         asking = self.chats.asking(chat)
         keeps_system = system is None and asking.goes_on
         if system is None:
             default = "" if keeps_system else self.unchecked_settings.system
-            system = _default_system(prompt, default)
+            system = default_system(prompt, default)
         format = format or ("markdown" if schema is None else "json")
         request = prepared(prompt, system, format, parameters, schema)
         model = model or asking.model(cluster)
@@ -277,11 +278,11 @@ class Session(ManyTexts):
                 named,
                 request.messages,
                 wanted(parameters, self._defaults),
-                schema=request.schema.json if request.schema is not None else None,
+                schema=form_of(request),
             ),
         )
 
-    def _named(self, model: str) -> str:
+    def named(self, model: str) -> str:
         """The model as it was typed or set in the notebook, its alias resolved; empty for none."""
         return self.unchecked_settings.meant(model or str(self._chosen.get("model", "")))
 
@@ -303,8 +304,9 @@ class Session(ManyTexts):
         """The chats by name, in memory; see Chat."""
         if self._chats is None:
             from .gateway.chats import Chats
+            from .running_cell import execution
 
-            self._chats = Chats(self._ask_in, _execution)
+            self._chats = Chats(self._ask_in, execution)
         return self._chats
 
     def _ask_in(self, chat: Chat, prompt: Prompt, model: str = "", **given: Any) -> Completion:
@@ -326,33 +328,6 @@ def _checked(name: str, value: Any) -> Any:
     if name not in SETTING_NAMES:
         raise TypeError(f"no such setting: {name}")
     return value
-
-
-def _default_system(prompt: Prompt, default: str) -> str:
-    """The configured system text, for whoever does not say one, also among the messages."""
-    if isinstance(prompt, str | bytes | Mapping) or not isinstance(prompt, Sequence):
-        return default
-    roles = [m.get("role") if isinstance(m, Mapping) else getattr(m, "role", "") for m in prompt]
-    return "" if "system" in roles or "developer" in roles else default
-
-
-def _execution() -> Execution | None:
-    """The execution that runs on this thread; None where no cell is named."""
-    if "IPython" not in sys.modules:
-        return None
-    from IPython.core.getipython import get_ipython
-
-    shell: Any = get_ipython()
-    if not hasattr(shell, "kernel"):
-        return None
-    parent = shell.kernel.get_parent() or {}
-    cell = parent.get("metadata", {}).get("cellId")
-    if not cell:  # a notebook that runs without a person, a console
-        return None
-    run = parent.get("header", {}).get("msg_id") or shell.execution_count
-    from .gateway.conversations import Execution
-
-    return Execution(str(cell), str(run))
 
 
 def _pieces(exchange: Exchange) -> Iterator[str]:

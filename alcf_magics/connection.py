@@ -37,6 +37,8 @@ T = TypeVar("T")
 
 #: Seconds that a catalog is used again: the gateway itself caches the jobs for as long.
 CATALOG_SECONDS = 60.0
+#: Prompts of a map that are on their way at once, unless it is said otherwise.
+IN_FLIGHT = 64
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,8 @@ class Connection:
         #: When it was last read in the background, on the monotonic clock.
         self._sought = -math.inf
         self._history: History | None = None
+        #: Whether somebody with many prompts was told what a batch does.
+        self.knows_of_batches = False
         self._closed = False
         #: What a parent process goes on using: nothing of it is to be closed here.
         self._parents: tuple[object, ...] = ()

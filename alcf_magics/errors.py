@@ -179,8 +179,14 @@ def in_one_line(interrupt: KeyboardInterrupt, *, kept: bool) -> None:
     whether a part of an answer had come.
     """
     what = "what came is kept" if kept else "nothing had come yet"
-    line = f"KeyboardInterrupt: The prompt was interrupted; {what}."
-    interrupt._render_traceback_ = lambda: [line]  # type: ignore[attr-defined]
+    in_words(interrupt, f"The prompt was interrupted; {what}.")
+
+
+def in_words(interrupt: KeyboardInterrupt, what: str) -> None:
+    """The same, with a line of its own."""
+    interrupt._render_traceback_ = lambda: [  # type: ignore[attr-defined]
+        f"KeyboardInterrupt: {what}"
+    ]
 
 
 def _sentence(text: str) -> str:
