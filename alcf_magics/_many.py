@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
 from .connection import IN_FLIGHT
+from .errors import in_words
 from .settings import PRODUCTION_GATEWAY
 from .told import SILENT, Told
 
@@ -120,8 +121,13 @@ class ManyTexts:
         numbers, of models that can. `.usage` counts tokens. Without numpy the value is a list of
         lists. Raises RequestRefused for a model without embeddings, and names those with them.
         """
+        __tracebackhide__ = True
         call = self._embedding(texts, model, cluster, dimensions, told)
-        return self._connection.ask(call, told)
+        try:
+            return self._connection.ask(call, told)
+        except KeyboardInterrupt as interrupt:
+            in_words(interrupt, "The texts were not embedded: nothing is kept of them.")
+            raise
 
     async def aembed(
         self,
@@ -191,7 +197,13 @@ class ManyTexts:
         checked = checked_folder(folder, facility=self.settings.gateway_url == PRODUCTION_GATEWAY)
         check_room(checked, first.estimate().size)
         check_quota(self._connection)
-        begun = submit_one(self._connection, chain([first], plans), checked, told)
+        try:
+            begun = submit_one(self._connection, chain([first], plans), checked, told)
+        except KeyboardInterrupt as interrupt:
+            in_words(
+                interrupt, "The batch was not submitted, or just so: session().batches() says which"
+            )
+            raise
         return self._batch(begun, first.request.schema)
 
     def batches(self, status: str = "") -> Batches:
@@ -214,9 +226,11 @@ class ManyTexts:
         return self._batch(known_batch(self._connection, batch_id))
 
     def _batch(self, known: Listed, schema: Schema | None = None) -> Batch:
+        from .batch_retry import again_by
         from .batches import Batch
 
-        return Batch(self._connection, known, schema)
+        again = again_by(cast("Session", self), self._connection)
+        return Batch(self._connection, known, schema, again)
 
     def _embedding(
         self, texts: object, model: str, cluster: str, dimensions: int | None, told: Told

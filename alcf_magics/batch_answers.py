@@ -34,8 +34,8 @@ class Answers(Sequence[Item]):
     """
 
     def __init__(self, about: About, results_file: str, schema: Schema | None = None) -> None:
-        self._about = about
-        self._form = Form(schema or _schema_of(about))
+        self.about = about
+        self.form = Form(schema or _schema_of(about))
         self._results = results_file
         #: Where the lines begin, by the row's place in the data.
         self._asked = array("q", [_NOWHERE]) * about.lines
@@ -48,12 +48,12 @@ class Answers(Sequence[Item]):
         self._find()
 
     def _find(self) -> None:
-        places = _Places(self._about)
-        for offset, value in _lines(self._about.input_file):
+        places = _Places(self.about)
+        for offset, value in _lines(self.about.input_file):
             place = places.added(str(value.get("custom_id")))
             if place is not None:
                 self._asked[place] = offset
-        good = bytearray(self._about.lines)
+        good = bytearray(self.about.lines)
         for offset, value in _lines(self._results):
             place = places.found(str(value.get("custom_id")))
             if place is None:
@@ -66,10 +66,10 @@ class Answers(Sequence[Item]):
         self.failed = [place for place, is_good in enumerate(good) if not is_good]
 
     def __len__(self) -> int:
-        return self._about.lines
+        return self.about.lines
 
     def __iter__(self) -> Iterator[Item]:
-        with _opened(self._about.input_file) as asked, _opened(self._results) as answered:
+        with _opened(self.about.input_file) as asked, _opened(self._results) as answered:
             for place in range(len(self)):
                 yield self._item(place, asked, answered)
 
@@ -78,7 +78,7 @@ class Answers(Sequence[Item]):
     @overload
     def __getitem__(self, index: slice) -> list[Item]: ...
     def __getitem__(self, index: int | slice) -> Item | list[Item]:
-        with _opened(self._about.input_file) as asked, _opened(self._results) as answered:
+        with _opened(self.about.input_file) as asked, _opened(self._results) as answered:
             if isinstance(index, slice):
                 places = range(*index.indices(len(self)))
                 return [self._item(place, asked, answered) for place in places]
@@ -86,7 +86,7 @@ class Answers(Sequence[Item]):
 
     def request(self, place: int) -> ChatRequest | None:
         """What was asked of a row; None for one that had nothing to ask."""
-        with _opened(self._about.input_file) as asked:
+        with _opened(self.about.input_file) as asked:
             return self._request(place, asked)
 
     def _item(self, place: int, asked: IO[bytes], answered: IO[bytes]) -> Item:
@@ -94,27 +94,27 @@ class Answers(Sequence[Item]):
             return self.later[place]
         request = self._request(place, asked)
         if request is None:
-            why = self._about.refused.get(str(place), f"Row {place} is not in the input.")
+            why = self.about.refused.get(str(place), f"Row {place} is not in the input.")
             return RequestRefused(why, "Nothing was sent for it.")
         value = _at(answered, self._answered[place])
         if value is None:
             return GatewayError("The batch left no answer to this row.", "Ask it again: .retry()")
         body = body_of(value)
         if body is None:
-            return error_of(value, self._about.place)
-        about = self._about
+            return error_of(value, self.about.place)
+        about = self.about
         completion = completion_of(body, request, about.place, about.asked, about.submitted)
         return self._read(completion)
 
     @property
     def always_read(self) -> bool:
         """Whether every answer can be read, as texts can."""
-        return self._about.format in ("markdown", "text") and self._form.schema is None
+        return self.about.format in ("markdown", "text") and self.form.schema is None
 
     def _read(self, completion: Completion) -> Item:
         """The answer with what its format reads, or the error that it cannot be read."""
-        asked = replace(completion.request, form=self._form)
-        read, unread = Rounds(asked, self._about.format).read(completion)
+        asked = replace(completion.request, form=self.form)
+        read, unread = Rounds(asked, self.about.format).read(completion)
         if unread is not None:
             unread.completion = read
         return unread or read

@@ -22,6 +22,7 @@ from .errors import (
     GatewayUnreachable,
     RateLimited,
     RequestRefused,
+    in_words,
 )
 from .gateway.batches import (
     ACTIVE,
@@ -41,6 +42,7 @@ from .showing.tables import Cell, html_table, text_table
 from .text import line
 
 if TYPE_CHECKING:
+    from .batch_retry import Again
     from .connection import Connection
 
 #: Seconds between two looks at a batch: at first, and at most.
@@ -59,7 +61,7 @@ class Batch:
         connection: Connection,
         known: Listed,
         schema: Schema | None = None,
-        again: Callable[[Answers, list[int]], None] | None = None,
+        again: Again | None = None,
     ) -> None:
         self._connection = connection
         self._known = known
@@ -138,8 +140,7 @@ class Batch:
         try:
             self._wait(end)
         except KeyboardInterrupt as interrupt:
-            said = f"KeyboardInterrupt: No longer waiting; {self._goes_on}"
-            interrupt._render_traceback_ = lambda: [said]  # type: ignore[attr-defined]
+            in_words(interrupt, f"No longer waiting; {self._goes_on}")
             raise
         return self.results()
 

@@ -544,3 +544,43 @@ def test_a_format_reads_answers(session: Session, quick: Sandbox, tmp_path: Path
     results = session.batch(["a"], model=LLAMA, folder=tmp_path, format="json").wait()
     assert type(results[0]).__name__ == "AnswerInvalid"
     assert len(results.failed) == 1
+
+
+def test_what_failed_is_asked_again_as_prompts(
+    session: Session, quick: Sandbox, tmp_path: Path
+) -> None:
+    """At the same place with the same parameters; rows with nothing to ask stay errors."""
+    quick.answer = '{"field": 7}'
+    data = [{"text": "one"}, {"text": None}, {"text": "three"}]
+    batch = session.batch(
+        data, "Say {{text}}", model=LLAMA, folder=tmp_path, schema=Field, max_tokens=50
+    )
+    results = batch.wait()
+    assert len(results.failed) == 3
+    quick.answer = '{"field": "f", "sure": 1}'
+    assert results.retry() is results
+    assert [type(error).__name__ for error in results.failed] == ["RequestRefused"]
+    third = results[2]
+    assert isinstance(third, Completion)
+    assert (third.prompt, third.parsed) == ("Say three", Field("f", 1.0))
+    chats = [r.body for r in quick.requests if r.path.endswith("/chat/completions")]
+    assert len(chats) == 2
+    assert {(body["model"], body["max_tokens"]) for body in chats} == {(LLAMA, 50)}
+    assert chats[0]["response_format"]["json_schema"]["name"] == "Field"
+    assert results.to_pandas()["sure"].fillna(-1).tolist() == [1.0, -1.0, 1.0]
+    assert len(session.history) == 0
+
+
+def test_an_interrupt_of_a_submission_says_where_to_look(
+    session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody knows then whether it began."""
+
+    def interrupted(*args: Any, **more: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(session._connection, "post", interrupted)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        submitted(session, tmp_path)
+    (line,) = caught.value._render_traceback_()  # type: ignore[attr-defined]
+    assert "session().batches()" in line
