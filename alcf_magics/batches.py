@@ -22,6 +22,7 @@ from .errors import (
     GatewayUnreachable,
     RateLimited,
     RequestRefused,
+    in_one_line,
 )
 from .gateway.batches import (
     ACTIVE,
@@ -135,8 +136,7 @@ class Batch:
         try:
             self._wait(end)
         except KeyboardInterrupt as interrupt:
-            said = f"KeyboardInterrupt: No longer waiting; {self._goes_on}"
-            interrupt._render_traceback_ = lambda: [said]  # type: ignore[attr-defined]
+            in_one_line(interrupt, f"No longer waiting; {self._goes_on}")
             raise
         return self.results()
 

@@ -26,6 +26,7 @@ from .errors import (
     GatewayUnreachable,
     StreamBroken,
     in_one_line,
+    interrupted_prompt,
 )
 from .gateway.accumulator import Accumulator
 from .gateway.chat import ChatRequest
@@ -322,7 +323,7 @@ class Exchange:
         why = str(error)
         if isinstance(error, KeyboardInterrupt):
             why = "interrupted"
-            in_one_line(error, kept=began)
+            in_one_line(error, interrupted_prompt(kept=began))
         self._show(lambda view: view.fail(self.completion, why))
 
     def _as_completion(self) -> Completion:

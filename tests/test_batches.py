@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from alcf_magics.misuse import UsageError
 from alcf_magics.sandbox import Sandbox
 from alcf_magics.settings import PRODUCTION_GATEWAY
 from support.logins import logged_in
+from support.sandbox_client import within
 
 LLAMA = "meta-llama/Meta-Llama-3.1-8B-Instruct"
 FRAME = pandas.DataFrame(
@@ -168,10 +168,7 @@ def test_while_it_runs_it_says_so(session: Session, quick: Sandbox, tmp_path: Pa
     """State and progress in its repr; results and a second batch are refused, each plainly."""
     quick.batch_chunk, quick.batch_pace = 1, 1.0
     batch = submitted(session, tmp_path)
-    deadline = time.monotonic() + 5
-    while not batch.done and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert (batch.done or 0) >= 1
+    assert within(5, lambda: (batch.done or 0) >= 1)
     stopped(quick)
     assert f"batch {batch.id} · running, " in repr(batch)
     assert " of 3 lines · " in repr(batch)
