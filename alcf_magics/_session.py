@@ -15,8 +15,8 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ._many import ManyTexts
 from .connection import CATALOG_SECONDS, Connection
+from .many.many_texts import ManyTexts
 from .settings import SETTING_NAMES, Settings
 from .told import SILENT, Told
 
@@ -249,7 +249,7 @@ class Session(ManyTexts):
         from .exchanges import Exchange
         from .gateway.answer_file import key_of
         from .gateway.parameters import wanted
-        from .preparing import fitted, prepared
+        from .gateway.preparing import fitted, prepared
 
         named = self._named(model)
         asking = self.chats.asking(chat)

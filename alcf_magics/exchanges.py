@@ -33,7 +33,7 @@ from .gateway.chat import ChatRequest
 from .gateway.chunks import Chunk
 from .gateway.completions import Completion
 from .gateway.models import Model
-from .rounds import Rounds
+from .gateway.rounds import Rounds
 from .told import SILENT, Told
 
 if TYPE_CHECKING:
