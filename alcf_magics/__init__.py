@@ -36,19 +36,19 @@ from .errors import (
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-    from .batches import Batch
     from .gateway.catalog import Catalog
     from .gateway.chunks import Usage
     from .gateway.completions import Choice, Completion
     from .gateway.conversations import Chat
     from .gateway.models import Capabilities, Model, Status
     from .history import History
+    from .many.batches import Batch
 
     __version__: str
 
 #: Where the values are that `import alcf_magics` leaves for when somebody needs them.
 _LATER = {
-    "Batch": "batches",
+    "Batch": "many.batches",
     "Capabilities": "gateway.models",
     "Catalog": "gateway.catalog",
     "Chat": "gateway.conversations",

@@ -14,8 +14,8 @@ import os
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ._many import ManyTexts
 from .connection import CATALOG_SECONDS, Connection
+from .many.many_texts import ManyTexts
 from .settings import SETTING_NAMES, Settings
 from .told import SILENT, Told
 
@@ -250,7 +250,7 @@ class Session(ManyTexts):
         from .gateway.answer_file import form_of, key_of
         from .gateway.chat import default_system
         from .gateway.parameters import wanted
-        from .preparing import fitted, prepared
+        from .gateway.preparing import fitted, prepared
 
         named = self.named(model)
         asking = self.chats.asking(chat)

@@ -22,12 +22,12 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from alcf_magics.batch_answers import Answers, BatchResults
-from alcf_magics.batch_files import About
 from alcf_magics.gateway.batches import request_line
 from alcf_magics.gateway.chat import ChatRequest, Message
 from alcf_magics.gateway.completions import Completion
 from alcf_magics.gateway.models import Model
+from alcf_magics.many.answers import Answers, BatchResults
+from alcf_magics.many.files import About
 
 PLACE = Model("org/m", "red", "fw", "http://red.example/v1")
 TEXT = "An answer of some two hundred characters, as a classification with its reasons has it. " * 3

@@ -12,16 +12,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, overload
 
-from .batch_files import About
-from .errors import AlcfError, GatewayError, RequestRefused
-from .gateway.batches import body_of, completion_of, error_of, read_line, usage_of
-from .gateway.chat import ChatRequest, Message
-from .gateway.chunks import Usage
-from .gateway.completions import Completion
-from .gateway.forms import Form
-from .gateway.results import Item, Results
-from .gateway.schemas import Schema
-from .rounds import Rounds
+from ..errors import AlcfError, GatewayError, RequestRefused
+from ..gateway.batches import body_of, completion_of, error_of, read_line, usage_of
+from ..gateway.chat import ChatRequest, Message
+from ..gateway.chunks import Usage
+from ..gateway.completions import Completion
+from ..gateway.forms import Form
+from ..gateway.rounds import Rounds
+from ..gateway.schemas import Schema
+from .files import About
+from .results import Item, Results
 
 _NOWHERE = -1
 

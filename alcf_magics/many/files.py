@@ -17,11 +17,11 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from .errors import AlcfError, RequestRefused
-from .gateway.batches import MOST_LINES
-from .gateway.models import Model
+from ..errors import AlcfError, RequestRefused
+from ..gateway.batches import MOST_LINES
+from ..gateway.models import Model
+from ..showing.formats import FORMATS
 from .misuse import UsageError
-from .showing.formats import FORMATS
 
 #: Where the production gateway's batches can read and write.
 FILE_SYSTEMS = ("/eagle", "/lus/eagle", "/flare", "/lus/flare", "/grand", "/lus/grand")

@@ -7,23 +7,23 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
-from .connection import IN_FLIGHT
-from .errors import in_words
-from .settings import PRODUCTION_GATEWAY
-from .told import SILENT, Told
+from ..connection import IN_FLIGHT
+from ..errors import in_one_line
+from ..settings import PRODUCTION_GATEWAY
+from ..told import SILENT, Told
 
 if TYPE_CHECKING:
-    from ._session import Session
-    from .batch_plan import Estimate
+    from .._session import Session
+    from ..connection import Connection
+    from ..gateway.batches import Listed
+    from ..gateway.catalog import Catalog
+    from ..gateway.schemas import Schema
+    from ..settings import Settings
+    from .arrays import Embeddings
     from .batches import Batch, Batches
-    from .connection import Connection
-    from .gateway.arrays import Embeddings
-    from .gateway.batches import Listed
-    from .gateway.catalog import Catalog
-    from .gateway.results import Results
-    from .gateway.schemas import Schema
     from .maps import Map
-    from .settings import Settings
+    from .plan import Estimate
+    from .results import Results
 
 
 class ManyTexts:
@@ -126,7 +126,7 @@ class ManyTexts:
         try:
             return self._connection.ask(call, told)
         except KeyboardInterrupt as interrupt:
-            in_words(interrupt, "The texts were not embedded: nothing is kept of them.")
+            in_one_line(interrupt, "The texts were not embedded: nothing is kept of them.")
             raise
 
     async def aembed(
@@ -185,9 +185,9 @@ class ManyTexts:
         would be. Raises RequestRefused for what has no place, is too large, or while another batch
         is under way; UsageError for data and a template that do not go together.
         """
-        from .batch_files import check_room, checked_folder
-        from .batch_plan import plans_of, submit_one
         from .batches import check_quota
+        from .files import check_room, checked_folder
+        from .plan import plans_of, submit_one
 
         asked = model, cluster, system, format, schema, parameters
         plans = plans_of(cast("Session", self), data, prompt, asked=asked, told=told)
@@ -200,7 +200,7 @@ class ManyTexts:
         try:
             begun = submit_one(self._connection, chain([first], plans), checked, told)
         except KeyboardInterrupt as interrupt:
-            in_words(
+            in_one_line(
                 interrupt, "The batch was not submitted, or just so: session().batches() says which"
             )
             raise
@@ -226,8 +226,8 @@ class ManyTexts:
         return self._batch(known_batch(self._connection, batch_id))
 
     def _batch(self, known: Listed, schema: Schema | None = None) -> Batch:
-        from .batch_retry import again_by
         from .batches import Batch
+        from .retrying import again_by
 
         again = again_by(cast("Session", self), self._connection)
         return Batch(self._connection, known, schema, again)
@@ -237,7 +237,7 @@ class ManyTexts:
     ) -> Callable[[], Awaitable[Embeddings]]:
         """What asks for the vectors, on the event loop; everything is checked before."""
         from .embedding import embed
-        from .gateway.embeddings import checked_dimensions, embedder, texts_of
+        from .vectors import checked_dimensions, embedder, texts_of
 
         checked, size = texts_of(texts), checked_dimensions(dimensions)
         settings = self.settings

@@ -7,18 +7,18 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from .batch_answers import Answers
-from .connection import IN_FLIGHT
-from .gateway.chat import ChatRequest, Message
-from .gateway.completions import Completion
-from .gateway.models import Model
-from .gateway.rows import Prompt, Rows
+from ..connection import IN_FLIGHT
+from ..gateway.chat import ChatRequest, Message
+from ..gateway.completions import Completion
+from ..gateway.models import Model
+from ..told import Told
+from .answers import Answers
 from .maps import Manner, Map, Question
-from .told import Told
+from .rows import Prompt, Rows
 
 if TYPE_CHECKING:
-    from ._session import Session
-    from .connection import Connection
+    from .._session import Session
+    from ..connection import Connection
 
 Again = Callable[[Answers, list[int]], None]
 
