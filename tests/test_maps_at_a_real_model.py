@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,7 @@ pytestmark = pytest.mark.real_model
 
 MODEL = "smollm2-135m-instruct"
 PROMPTS = [f"What is {number} plus one? Answer with a number." for number in range(50)]
-ASKED = {"model": MODEL, "max_tokens": 8, "temperature": 0, "in_flight": 4, "progress": False}
+ASKED: dict[str, Any] = {"model": MODEL, "max_tokens": 8, "temperature": 0, "in_flight": 4, "progress": False}
 SCRIPT = """
 import json, sys
 from alcf_magics import session
