@@ -21,7 +21,13 @@ pytestmark = pytest.mark.real_model
 
 MODEL = "smollm2-135m-instruct"
 PROMPTS = [f"What is {number} plus one? Answer with a number." for number in range(50)]
-ASKED: dict[str, Any] = {"model": MODEL, "max_tokens": 8, "temperature": 0, "in_flight": 4, "progress": False}
+ASKED: dict[str, Any] = {
+    "model": MODEL,
+    "max_tokens": 8,
+    "temperature": 0,
+    "in_flight": 4,
+    "progress": False,
+}
 SCRIPT = """
 import json, sys
 from alcf_magics import session
