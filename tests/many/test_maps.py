@@ -16,10 +16,11 @@ import pandas
 import pytest
 from IPython.core.error import UsageError
 
-from alcf_magics import Chat, Completion, Session, maps
+from alcf_magics import Chat, Completion, Session
 from alcf_magics.errors import AlcfError, LoginExpired, NotLoggedIn, RequestRefused
 from alcf_magics.gateway.answer_file import AnswerFile
-from alcf_magics.gateway.results import Results
+from alcf_magics.many import maps
+from alcf_magics.many.results import Results
 from alcf_magics.sandbox import Sandbox
 from support.logins import logged_in
 

@@ -20,25 +20,25 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import anyio.to_thread
 
-from .errors import AlcfError, LoginExpired, NotLoggedIn, in_words
-from .exchanges import Exchange
-from .gateway.answer_file import AnswerFile, form_of, is_whole, key_of, saved
-from .gateway.chat import ChatRequest, Message, default_system, messages_of
-from .gateway.completions import Completion
-from .gateway.models import Model
-from .gateway.parameters import wanted
-from .gateway.results import Item, Results
-from .gateway.rows import Prompt, Rows, rows_of
-from .preparing import fitted, prepared
+from ..errors import AlcfError, LoginExpired, NotLoggedIn, in_one_line
+from ..exchanges import Exchange
+from ..gateway.answer_file import AnswerFile, form_of, is_whole, key_of, saved
+from ..gateway.chat import ChatRequest, Message, default_system, messages_of
+from ..gateway.completions import Completion
+from ..gateway.models import Model
+from ..gateway.parameters import wanted
+from ..gateway.preparing import fitted, prepared
+from ..gateway.rounds import Rounds
+from ..runtime import POLL
+from ..told import Told
 from .progress import Progress
-from .rounds import Rounds
-from .runtime import POLL
-from .told import Told
+from .results import Item, Results
+from .rows import Prompt, Rows, rows_of
 
 if TYPE_CHECKING:
-    from ._session import Session
-    from .connection import Connection
-    from .gateway.client import Gateway
+    from .._session import Session
+    from ..connection import Connection
+    from ..gateway.client import Gateway
 
 #: Prompts on their way at once, at most: each has a connection.
 MOST_IN_FLIGHT = 1000
@@ -213,7 +213,7 @@ class Map:
             yield
         except KeyboardInterrupt as interrupt:
             count = sum(isinstance(item, Completion) for item in self._items)
-            in_words(
+            in_one_line(
                 interrupt,
                 f"The map was interrupted; {count:,} of {len(self._items):,} answers came, and "
                 "are in session().last_map. The rest: .retry()",
