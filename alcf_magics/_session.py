@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from .gateway.chat import Message
     from .gateway.chats import Chats
     from .gateway.completions import Completion
-    from .gateway.conversations import Chat
+    from .gateway.conversations import Chat, Execution
     from .gateway.models import Model
     from .history import History
     from .runtime import Runtime
@@ -304,9 +305,8 @@ class Session(ManyTexts):
         """The chats by name, in memory; see Chat."""
         if self._chats is None:
             from .gateway.chats import Chats
-            from .running_cell import execution
 
-            self._chats = Chats(self._ask_in, execution)
+            self._chats = Chats(self._ask_in, _execution)
         return self._chats
 
     def _ask_in(self, chat: Chat, prompt: Prompt, model: str = "", **given: Any) -> Completion:
@@ -328,6 +328,25 @@ def _checked(name: str, value: Any) -> Any:
     if name not in SETTING_NAMES:
         raise TypeError(f"no such setting: {name}")
     return value
+
+
+def _execution() -> Execution | None:
+    """The execution that runs on this thread; None where no cell is named."""
+    if "IPython" not in sys.modules:
+        return None
+    from IPython.core.getipython import get_ipython
+
+    shell: Any = get_ipython()
+    if not hasattr(shell, "kernel"):
+        return None
+    parent = shell.kernel.get_parent() or {}
+    cell = parent.get("metadata", {}).get("cellId")
+    if not cell:  # a notebook that runs without a person, a console
+        return None
+    run = parent.get("header", {}).get("msg_id") or shell.execution_count
+    from .gateway.conversations import Execution
+
+    return Execution(str(cell), str(run))
 
 
 def _pieces(exchange: Exchange) -> Iterator[str]:

@@ -37,8 +37,6 @@ T = TypeVar("T")
 
 #: Seconds that a catalog is used again: the gateway itself caches the jobs for as long.
 CATALOG_SECONDS = 60.0
-#: Prompts of a map that are on their way at once, unless it is said otherwise.
-IN_FLIGHT = 64
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
-from ..connection import IN_FLIGHT
 from ..errors import in_one_line
 from ..settings import PRODUCTION_GATEWAY
 from ..told import SILENT, Told
+from .rows import IN_FLIGHT
 
 if TYPE_CHECKING:
     from .._session import Session

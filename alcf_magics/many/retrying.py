@@ -7,14 +7,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ..connection import IN_FLIGHT
 from ..gateway.chat import ChatRequest, Message
 from ..gateway.completions import Completion
 from ..gateway.models import Model
 from ..told import Told
 from .answers import Answers
 from .maps import Manner, Map, Question
-from .rows import Prompt, Rows
+from .rows import IN_FLIGHT, Prompt, Rows
 
 if TYPE_CHECKING:
     from .._session import Session
