@@ -15,8 +15,8 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ._many import ManyTexts
 from .connection import CATALOG_SECONDS, Connection
+from .many.many_texts import ManyTexts
 from .settings import NUMBER_NAMES, SETTING_NAMES, Settings, checked_number
 from .told import SILENT, Told
 
@@ -48,6 +48,7 @@ class Session(ManyTexts):
         self._defaults: dict[str, Any] = {}
         self._connection = Connection(lambda: self.settings)
         self._chats: Chats | None = None
+        self.last_map = None
 
     def __repr__(self) -> str:
         return f"<alcf_magics session with {self.unchecked_settings.gateway_url}>"
@@ -269,12 +270,13 @@ class Session(ManyTexts):
         oldest turns out where they do not fit. `fallback` names other models, as in `ask`.
         """
         from .exchanges import Exchange
-        from .gateway.answer_file import key_of
+        from .gateway.answer_file import form_of, key_of
+        from .gateway.chat import default_system
         from .gateway.parameters import wanted
         from .gateway.places import names_of
-        from .preparing import default_system, fitted, prepared
+        from .gateway.preparing import fitted, prepared
 
-        named = self._named(model)
+        named = self.named(model)
         asking = self.chats.asking(chat)
         keeps_system = system is None and asking.goes_on
         if system is None:
@@ -307,11 +309,11 @@ class Session(ManyTexts):
                 named,
                 first.messages,
                 wanted(parameters, self._defaults),
-                schema=first.schema.json if first.schema is not None else None,
+                schema=form_of(first),
             ),
         )
 
-    def _named(self, model: str) -> str:
+    def named(self, model: str) -> str:
         """The model as it was typed or set in the notebook, its alias resolved; empty for none."""
         return self.unchecked_settings.meant(model or str(self._chosen.get("model", "")))
 

@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from concurrent.futures import CancelledError
 from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol
 
-from .errors import AlcfError, StreamBroken, in_one_line
+from .errors import AlcfError, StreamBroken, in_one_line, interrupted_prompt
 from .gateway.accumulator import Accumulator
 from .gateway.chat import ChatRequest
 from .gateway.chunks import Chunk
@@ -27,12 +27,13 @@ from .gateway.completions import Completion
 from .gateway.models import Model
 from .gateway.places import Places
 from .gateway.retries import Policy
-from .rounds import Rounds
-from .sending import Sending, Wait, no_wait
+from .gateway.rounds import Rounds
+from .gateway.sending import Sending, Wait, no_wait
 from .told import SILENT, Told
 
 if TYPE_CHECKING:
     from .connection import Connection
+    from .gateway.client import Gateway
 
 
 class View(Protocol):
@@ -79,7 +80,8 @@ class Exchange:
     model's name as it was asked for. `format` reads the whole answer. `view` shows
     the answer, and `bind` gets the completion, however the answer ended; what goes wrong in a
     view costs nobody the answer. `asking` is where the prompt belongs, `key` that of what is asked,
-    see answer_file.py. Whatever ends the answer early carries the part that came as
+    see answer_file.py. `gateway` is a client of the caller's own; what is not `kept` is left out of
+    the history. Whatever ends the answer early carries the part that came as
     `.completion`: an AlcfError, or KeyboardInterrupt.
     """
 
@@ -100,6 +102,8 @@ class Exchange:
         request_for: Callable[[Model], ChatRequest] | None = None,
         wait: Wait = no_wait,
         key: str = "",
+        gateway: Gateway | None = None,
+        kept: bool = True,
     ) -> None:
         self.place = place
         #: The requests of this prompt; most have one.
@@ -117,9 +121,10 @@ class Exchange:
         self._begun = False
         self._draws = True
         self._told = told
+        self._kept = kept
         self._sending = Sending(
             # Asked for here: an older client is closed on the event loop, and waited for.
-            connection.gateway,
+            gateway or connection.gateway,
             places or Places.only(place),
             self.rounds,
             request_for or (lambda place: replace(request, model=place.name)),
@@ -147,6 +152,19 @@ class Exchange:
         async with self:
             async for _ in self:
                 pass
+        assert self.completion is not None
+        return self.completion
+
+    async def on_loop(self) -> Completion:
+        """The whole exchange, for a task on the connection's own event loop; draws nothing."""
+        async with self:
+            while True:
+                async with contextlib.aclosing(self._reads()) as reads:
+                    async for chunks in reads:
+                        self._with([(time.monotonic(), chunks)])
+                if not (why := self.rounds.go_on(self.answer)):
+                    break
+                self._begin_round(why)
         assert self.completion is not None
         return self.completion
 
@@ -210,7 +228,7 @@ class Exchange:
         self._show(lambda view: view.begin_again(why))
         self.answer = Accumulator(self.request.model, time.monotonic())
 
-    def _reads(self) -> AsyncIterator[list[Chunk]]:
+    def _reads(self) -> AsyncGenerator[list[Chunk]]:
         return self._sending.reads(self.answer.sent)
 
     # How it ends
@@ -283,7 +301,7 @@ class Exchange:
         why = str(error)
         if isinstance(error, KeyboardInterrupt):
             why = "interrupted"
-            in_one_line(error, kept=began)
+            in_one_line(error, interrupted_prompt(kept=began))
         self._show(lambda view: view.fail(self.completion, why))
 
     def _as_completion(self) -> Completion:
@@ -302,7 +320,8 @@ class Exchange:
         if self.completion is not None:
             return
         self.completion = completion
-        self._connection.history.add(completion)
+        if self._kept:
+            self._connection.history.add(completion)
         if self._asking is not None and self._begun:
             self._asking.keep(completion)
         self._bind(completion)

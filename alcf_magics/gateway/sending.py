@@ -1,7 +1,7 @@
 """Sending: the way of one prompt to the places that may answer it, until the first token.
 
-Places are tried in the order of gateway/places.py, each as often as the policy has it
-(gateway/retries.py). Whatever goes wrong after the first token ends the answer.
+Places are tried in the order of places.py, each as often as the policy has it
+(retries.py). Whatever goes wrong after the first token ends the answer.
 """
 
 from __future__ import annotations
@@ -10,16 +10,16 @@ import contextlib
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import TYPE_CHECKING
 
-from .errors import AlcfError, ModelNotReady, RequestRefused
-from .gateway.retries import Policy, Tries
-from .told import SILENT, Told
+from ..errors import AlcfError, ModelNotReady, RequestRefused
+from ..told import SILENT, Told
+from .retries import Policy, Tries
 
 if TYPE_CHECKING:
-    from .gateway.chat import ChatRequest
-    from .gateway.chunks import Chunk
-    from .gateway.client import Gateway
-    from .gateway.models import Model
-    from .gateway.places import Places
+    from .chat import ChatRequest
+    from .chunks import Chunk
+    from .client import Gateway
+    from .models import Model
+    from .places import Places
     from .rounds import Rounds
 
 #: Waits until a model runs, and returns the place where: the last step in the order of places.
