@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from .connection import CATALOG_SECONDS, Connection
 from .settings import SETTING_NAMES, Settings
+from .text import line
 from .told import SILENT, Told
 
 if TYPE_CHECKING:
@@ -116,8 +117,13 @@ class Session:
         """The catalog that was read last, at once; None before. It may be read behind your back."""
         return self._connection.known_catalog()
 
-    def resolve(self, name: str = "", cluster: str = "", *, told: Told = SILENT) -> Model:
-        """The model that a name means now; no name means the configured model, or the default."""
+    def resolve(
+        self, name: str = "", cluster: str = "", *, vision: bool = False, told: Told = SILENT
+    ) -> Model:
+        """The model that a name means now; no name means the configured model, or the default.
+
+        With `vision` the default is one that takes images.
+        """
         settings = self.settings
         name, wanted = settings.meant(name), settings.meant(name or settings.model)
         # A name says enough: fewer requests, and a first prompt that waits for no turn.
@@ -126,7 +132,7 @@ class Session:
             name = wanted
             if cluster:  # asked for now, and so before what was configured
                 name = catalog.without_cluster(name)
-        return catalog.resolve(name, cluster)
+        return catalog.resolve(name, cluster, vision=vision)
 
     # Prompts
 
@@ -143,11 +149,12 @@ class Session:
         """Send a prompt, or a list of messages as OpenAI has them; the whole completion.
 
         `model` and `cluster` are names as in `-m` and `--cluster`, `format` is markdown, text,
-        json or code. `parameters` are those of the magic under the names in gateway/parameters.py:
-        temperature (0 to 2), max_tokens (1 or more), stop (a text or up to 4), n, extra, … What is
-        not given is as `choose` has it. A value that is wrong, or that the model does not take, is
-        a RequestRefused, and nothing is sent. What ends an answer early carries what came as
-        `.completion`.
+        json or code. `images` is an image or a list of them, which come last: figures, PIL images,
+        arrays (H×W, H×W×3 or 4), paths and http(s) addresses. `parameters` are those of the magic
+        under the names in gateway/parameters.py: temperature (0 to 2), max_tokens (1 or more),
+        stop (a text or up to 4), n, extra, … What is not given is as `choose` has it. A value that
+        is wrong, or that the model does not take, is a RequestRefused, and nothing is sent. What
+        ends an answer early carries what came as `.completion`.
         """
         return self.exchange(
             prompt, model, cluster=cluster, system=system, format=format, **parameters
@@ -220,25 +227,30 @@ class Session:
         told: Told = SILENT,
         chat: Chat | None = None,
         trim: bool = False,
+        images: Any = (),
         **parameters: Any,
     ) -> Exchange:
         """One prompt that is ready to be sent, for whoever shows it; see exchanges.py.
 
         `view` makes what shows the answer, `bind` gets the completion however the answer ends.
-        In a `chat` it goes on; `trim` leaves the oldest turns out where they do not fit.
+        In a `chat` it goes on; `trim` leaves the oldest images and turns out where they do not fit.
         """
         from .exchanges import Exchange, fitted, prepared
+        from .gateway.vision import check_vision
 
         asking = self.chats.asking(chat)
         keeps_system = system is None and asking.goes_on
         if system is None:
             default = "" if keeps_system else self.unchecked_settings.system
             system = _default_system(prompt, default)
+        prompt = self._with_images(prompt, images, told)
         request = prepared(prompt, system, format, parameters)
         model = model or asking.model(cluster)
-        place = self.resolve(model, cluster, told=told)
+        place = self.resolve(model, cluster, vision=request.has_images, told=told)
         request = fitted(request, parameters, self._defaults, place, told)
         request = asking.along(request, place, keeps_system=keeps_system, trim=trim)
+        if request.has_images and not place.capabilities.vision:
+            check_vision(place, self.catalog(told=told))
         return Exchange(
             self._connection,
             place,
@@ -251,9 +263,39 @@ class Session:
             asking=asking,
         )
 
-    async def _aexchange(self, prompt: Prompt, model: str, **options: Any) -> Exchange:
+    def _with_images(self, prompt: Prompt, images: Any, told: Told) -> Prompt:
+        """The prompt with images at its end. What was done to them is told."""
+        if images is None or (isinstance(images, list | tuple) and not images):
+            return prompt
+        from .exchanges import tell
+        from .images.loading import gathered
+        from .images.prompts import with_pictures
+
+        pictures = gathered(images, lambda address: self.fetch_image(address, told))
+        for picture in pictures:
+            if picture.changes:
+                tell(told, f"{picture.name}: {picture.about}")
+        return with_pictures(prompt, pictures)
+
+    def fetch_image(self, address: str, told: Told = SILENT) -> bytes:
+        """What stands at an http(s) address, fetched without a login. Raises RequestRefused."""
+        from .images.fetching import fetched
+
+        told.waiting(f"Fetching {line(address, 80)}")
+        try:
+            return self._connection.runtime.run(lambda: fetched(address), told.tick)
+        finally:
+            told.waiting("")
+
+    async def _aexchange(
+        self, prompt: Prompt, model: str, images: Any = (), **options: Any
+    ) -> Exchange:
         from anyio import to_thread
 
+        from .images.loading import snapshots
+
+        # Here, because a figure is drawn on the thread that made it.
+        options["images"] = snapshots(images)
         # Finding the model may ask the gateway: not on the caller's event loop.
         return await to_thread.run_sync(
             lambda: self.exchange(prompt, model, **options), abandon_on_cancel=True

@@ -378,8 +378,13 @@ def fitted(
         wrong = str(error)
     else:
         for notice in notices:
-            told.notice(notice)
-            if told is SILENT:  # of a plain call of Python's: then Python says it, once
-                warnings.warn(notice, stacklevel=4)
+            tell(told, notice)
         return replace(request, model=place.name, fields=fields)
     raise RequestRefused(f"{wrong}.", "Nothing was sent; leave it out, or ask another model.")
+
+
+def tell(told: Told, notice: str) -> None:
+    """Tell a notice; of a plain call of Python's, where nobody listens, Python says it, once."""
+    told.notice(notice)
+    if told is SILENT:
+        warnings.warn(notice, stacklevel=5)

@@ -99,6 +99,12 @@ class Completion:
         return texts[-1] if texts else ""
 
     @property
+    def prompt_shown(self) -> str:
+        """The same as a reader sees it, with marks where images stand."""
+        shown = [m.shown for m in self.request.messages if m.role == "user"]
+        return shown[-1] if shown else ""
+
+    @property
     def record(self) -> Record:
         """Where this completion comes from, with hashes in place of the texts."""
         body = self.request.to_json(self.place.refuses)

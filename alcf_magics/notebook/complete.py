@@ -18,6 +18,7 @@ from .._session import session
 from ..errors import AlcfError
 from ..gateway.kinds import Word
 from ..gateway.parameters import PARAMETERS
+from ..images.kinds import is_image
 from ..showing.formats import FORMATS
 from .options import login_parser, logout_parser, models_parser, prompt_parser
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from ..gateway.catalog import Catalog
     from .arguments import Parser
 
+#: How the names of folders and of images end.
+_IMAGES = ("/", ".png", ".jpg", ".jpeg", ".gif", ".webp", ".tif", ".tiff", ".bmp")
 #: Before every matcher of IPython's own.
 _PRIORITY = 1000.0
 _PARSERS: dict[str, Callable[[], Parser]] = {
@@ -96,6 +99,7 @@ class Completions:
             "--cluster": lambda word: _catalog().clusters,
             "--chat": lambda word: map(_quoted, session().chats),
             "--file": paths,
+            "--image": lambda word: [*self._images(), *image_paths(word)],
             "--out": lambda word: self._variables(),
             "--format": lambda word: FORMATS,
             **{
@@ -142,14 +146,25 @@ class Completions:
         start = word.casefold()
         return list(dict.fromkeys(name for name in known if name.casefold().startswith(start)))
 
-    def _variables(self) -> list[str]:
-        """The person's own variables."""
+    def _variables(self, fits: Callable[[Any], bool] = lambda value: True) -> list[str]:
+        """The person's own variables, those whose values fit."""
         hidden = self._shell.user_ns_hidden
         return sorted(
             name
             for name, value in list(self._shell.user_ns.items())
-            if not name.startswith("_") and hidden.get(name) is not value
+            if not name.startswith("_") and hidden.get(name) is not value and _fits(value, fits)
         )
+
+    def _images(self) -> list[str]:
+        return self._variables(is_image)
+
+
+def _fits(value: Any, fits: Callable[[Any], bool]) -> bool:
+    """Whether a value fits; one that cannot even be asked does not."""
+    try:
+        return fits(value)
+    except Exception:
+        return False
 
 
 def _offer(name: str) -> Any:
@@ -188,6 +203,11 @@ def model_names(catalog: Catalog, aliases: Iterable[str], word: str) -> list[str
     there = [m for m in chats if m.cluster.casefold() == before]
     placed = [f"{m.cluster}:{name}" for m in there for name in (m.name.rpartition("/")[2], m.name)]
     return [*aliases, *named, *placed]
+
+
+def image_paths(word: str) -> list[str]:
+    """Folders, and files that are called as images are."""
+    return [path for path in paths(word) if path.strip("'\"").casefold().endswith(_IMAGES)]
 
 
 def paths(word: str) -> list[str]:

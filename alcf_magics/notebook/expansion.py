@@ -7,11 +7,15 @@ braces stays as typed, because prompts are full of them. What came in is not rea
 from __future__ import annotations
 
 import ast
+import itertools
 import re
 from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ..images.kinds import is_drawn
+from ..images.loading import from_value
+from ..images.picture import Picture
 from ..text import line
 from .arguments import NAMED, expanded, named
 from .values import ValueText, value_text
@@ -36,7 +40,7 @@ Variables = Mapping[str, Any]
 Hide = Callable[[str], str]
 
 
-class _Unresolved(Exception):
+class Unresolved(Exception):
     """There is no value; the text says why."""
 
 
@@ -45,12 +49,19 @@ class Expansion:
     """A text with the values that it named.
 
     `brought` says of each value what was put in (`df (12 of 3,400 rows)`), `notices` of each
-    that was not, why.
+    that was not, why. `images` are values that are no text: each one's place in the text, and
+    its picture.
     """
 
     text: str
     brought: tuple[str, ...] = ()
     notices: tuple[str, ...] = ()
+    images: tuple[tuple[int, Picture], ...] = ()
+
+    def split(self) -> list[str]:
+        """The text in pieces, one more than there are images between them."""
+        places = [0, *(place for place, _ in self.images), len(self.text)]
+        return [self.text[start:end] for start, end in itertools.pairwise(places)]
 
 
 def expand(text: str, variables: Variables, hide: Hide = str) -> Expansion:
@@ -85,6 +96,7 @@ def _expand(pattern: re.Pattern[str], text: str, variables: Variables, hide: Hid
         return Expansion(text)
     brought: dict[str, str] = {}
     notices: dict[str, None] = {}
+    images: list[tuple[int, Picture]] = []
 
     def put(match: re.Match[str]) -> str:
         if match["path"] is None:
@@ -92,15 +104,26 @@ def _expand(pattern: re.Pattern[str], text: str, variables: Variables, hide: Hid
         label = line(match["path"], 80)
         try:
             value = _valued(match, variables, hide)
-        except _Unresolved as why:
+        except Unresolved as why:
             notices[_as_typed(match, str(why))] = None
             return match.group()
+        if isinstance(value, Picture):
+            images.append((length, value.named(label)))
+            return ""
         brought[label] = f"{label} ({value.extent})"
         return value.text
 
-    new = pattern.sub(put, text)
+    pieces: list[str] = []
+    length = end = 0
+    for match in pattern.finditer(text):
+        pieces.append(text[end : match.start()])
+        length += len(pieces[-1])
+        pieces.append(put(match))
+        length += len(pieces[-1])
+        end = match.end()
     notices |= dict.fromkeys(_more(text, variables))
-    return Expansion(new, tuple(brought.values()), tuple(notices))
+    new = "".join([*pieces, text[end:]])
+    return Expansion(new, tuple(brought.values()), tuple(notices), tuple(images))
 
 
 def _more(text: str, variables: Variables) -> Iterator[str]:
@@ -115,27 +138,32 @@ def _as_typed(match: re.Match[str], why: str) -> str:
     return f"{line(match.group(), 80)} was sent as typed: {line(why, 200)}"
 
 
-def _valued(match: re.Match[str], variables: Variables, hide: Hide) -> ValueText:
-    """The value as text, in its own form or in the format that was typed. Raises _Unresolved."""
+def _valued(match: re.Match[str], variables: Variables, hide: Hide) -> ValueText | Picture:
+    """The value as text, in its own form or in the format that was typed; of an image, a picture.
+
+    Raises Unresolved.
+    """
     try:
         value = resolve(match["path"], variables)
+        if match["spec"] is None and is_drawn(value):
+            return from_value(value, match["path"])
         if match["spec"] is None:
             return value_text(value, hide)
         if isinstance(value, str):
             value = hide(value)  # before a format may cut it
         return ValueText.of(hide(format(value, match["spec"].strip())))
-    except _Unresolved:
+    except Unresolved:
         raise
     except Exception as error:  # a property, a key, a format: whatever a value raises
         reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     # Outside, so that nothing hangs on to what was tried.
-    raise _Unresolved(hide(reason))
+    raise Unresolved(hide(reason))
 
 
 def resolve(path: str, variables: Variables) -> Any:
     """What a path leads to: a name, attributes, items with constant keys. Calls nothing.
 
-    Raises _Unresolved where it is no path or there is no such variable, and whatever an attribute
+    Raises Unresolved where it is no path or there is no such variable, and whatever an attribute
     or a key raises.
     """
     try:
@@ -143,7 +171,7 @@ def resolve(path: str, variables: Variables) -> Any:
     except (SyntaxError, RecursionError, MemoryError):  # a keyword, a key of many signs
         body = None
     if body is None:
-        raise _Unresolved("it cannot be read")
+        raise Unresolved("it cannot be read")
     return _follow(body, variables)
 
 
@@ -151,14 +179,14 @@ def _follow(node: ast.expr, variables: Variables) -> Any:
     match node:
         case ast.Name(id=name):
             if name not in variables:
-                raise _Unresolved(f"there is no variable {name}")
+                raise Unresolved(f"there is no variable {name}")
             return variables[name]
         case ast.Attribute(value=inner, attr=name):
             return getattr(_follow(inner, variables), name)
         case ast.Subscript(value=inner, slice=key):
             constant = _key(key)
             return _follow(inner, variables)[constant]
-    raise _Unresolved("a value is a name with attributes and constant keys, no call")
+    raise Unresolved("a value is a name with attributes and constant keys, no call")
 
 
 def _key(node: ast.expr) -> Any:
@@ -171,4 +199,4 @@ def _key(node: ast.expr) -> Any:
     try:
         return ast.literal_eval(node)
     except ValueError:
-        raise _Unresolved("a key is a number or a text in quotes") from None
+        raise Unresolved("a key is a number or a text in quotes") from None

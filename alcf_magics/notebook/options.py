@@ -147,6 +147,14 @@ def prompt_parser() -> Parser:
         help="a text file to send along; several times for several",
     )
     parser.option(
+        "--image",
+        metavar="NAME|PATH|URL",
+        action="append",
+        default=[],
+        help="a figure, image or array of the notebook, a file or an address; several times",
+    )
+    parser.as_typed.add("--image")  # which names a value, and not its text
+    parser.option(
         "--cells",
         metavar="N|all",
         type=_cells,

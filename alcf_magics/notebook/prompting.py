@@ -50,7 +50,14 @@ def ask(
         if options.out:
             shell.user_ns[options.out] = completion
 
-    typed = Typed(prompt, options.system or "", tuple(options.file), options.cells, options.raw)
+    typed = Typed(
+        prompt,
+        options.system or "",
+        tuple(options.file),
+        options.cells,
+        options.raw,
+        tuple(options.image),
+    )
     composed = compose(typed, shell, above, session, told)
     completion = session.exchange(
         composed.prompt,

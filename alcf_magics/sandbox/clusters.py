@@ -42,6 +42,11 @@ class Model:
     reasoning: bool = False
 
     @property
+    def vision(self) -> bool:
+        """Whether the model takes images."""
+        return "vision" in self.capabilities
+
+    @property
     def live(self) -> bool:
         """Whether the model takes prompts now."""
         return self.state == "running"
@@ -90,7 +95,14 @@ COMPUTE_MODELS = (
         capabilities=("chat", "reasoning", "tools"),
         reasoning=True,
     ),
-    Model("google/gemma-4-31B-it", "starting", job=101, age=250, title="Gemma 4 31B"),
+    Model(
+        "google/gemma-4-31B-it",
+        "starting",
+        job=101,
+        age=250,
+        title="Gemma 4 31B",
+        capabilities=("chat", "vision"),
+    ),
     Model("mistralai/Mistral-Large-Instruct-2407", "queued", job=102, title="Mistral Large"),
     Model("HuggingFaceTB/SmolLM2-135M-Instruct", job=103, age=7390, title="SmolLM2 135M"),
     Model(
@@ -105,11 +117,21 @@ COMPUTE_MODELS = (
 DIRECT_MODELS = (
     (
         Model("gpt-oss-120b", description="OpenAI open model", reasoning=True),
-        Model("Llama-4-Maverick-17B-128E-Instruct", description="Meta model", version="2"),
+        Model(
+            "Llama-4-Maverick-17B-128E-Instruct",
+            description="Meta model",
+            version="2",
+            capabilities=("chat", "vision"),
+        ),
         Model("DeepSeek-R1", "stopped", description="reasoning model", version="1"),
     ),
     (
-        Model("google/gemma-4-31B-it", description="Google model", version="v1"),
+        Model(
+            "google/gemma-4-31B-it",
+            description="Google model",
+            version="v1",
+            capabilities=("chat", "vision"),
+        ),
         Model("Inkling-Small", "stopped", description="small model", version="v1"),
     ),
 )

@@ -17,6 +17,7 @@ from typing import TypeGuard
 
 from .clusters import Cluster, Model
 from .envelopes import DONE, JSON, event
+from .images import Unreadable, images_of, said
 from .settings import Script, Settings
 
 Delta = tuple[str, str]  # the field of the delta ("content", "reasoning_content") and its text
@@ -24,7 +25,7 @@ Delta = tuple[str, str]  # the field of the delta ("content", "reasoning_content
 ANSWER = r"""## A sandbox answered
 
 No model was asked. This text comes from the local sandbox, in place of `{model}` on `{cluster}`. \
-Your prompt began with `{quote}`.
+Your prompt began with `{quote}`.{seen}
 
 What you can practise here:
 
@@ -101,7 +102,7 @@ def tokens_sent(body: JSON) -> int:
     """Tokens of all messages of a chat body, or of the prompt of another; 1 or more."""
     messages = [m for m in body.get("messages", ()) if isinstance(m, dict)]
     texts = map(message_text, messages) if messages else [prompt_text(body)]
-    return max(1, tokens(" ".join(texts)))
+    return max(1, tokens(" ".join(texts)) + sum(image.tokens for image in images_of(body)))
 
 
 def quote(text: str) -> str:
@@ -115,8 +116,9 @@ def complaint(route: str, model: Model, body: JSON) -> bytes | None:
     wanted = "embeddings" if route == "embeddings" else "chat"
     if wanted not in model.capabilities:
         message = f"The model {model.name} does not support {wanted} requests."
-        answer: JSON = {"object": "error", "message": message, "type": "BadRequestError"}
-        return json.dumps({**answer, "param": None, "code": 400}).encode()
+        return _bad_request(message)
+    if wrong := _about_images(model, body):
+        return _bad_request(wrong)
     for name in NUMBERS:
         value = body.get(name)
         if value is not None and not isinstance(value, int | float):
@@ -124,6 +126,20 @@ def complaint(route: str, model: Model, body: JSON) -> bytes | None:
             found = {"code": 400, "message": message, "type": "invalid_request_error"}
             return json.dumps({"error": found}).encode()
     return None
+
+
+def _bad_request(message: str) -> bytes:
+    answer: JSON = {"object": "error", "message": message, "type": "BadRequestError"}
+    return json.dumps({**answer, "param": None, "code": 400}).encode()
+
+
+def _about_images(model: Model, body: JSON) -> str:
+    """What is wrong with the images of a request, in words of vLLM's; empty if nothing is."""
+    try:
+        images = images_of(body)
+    except Unreadable as error:
+        return str(error)
+    return f"{model.name} is not a multimodal model" if images and not model.vision else ""
 
 
 @dataclass(frozen=True)
@@ -266,7 +282,9 @@ def compose(body: JSON, model: Model, cluster: Cluster, settings: Settings) -> A
     if reasoning is None:
         reasoning = REASONING if model.reasoning and body.get("reasoning_effort") else []
     thoughts = [("reasoning_content", piece) for piece in pieces(reasoning)]
-    built_in = ANSWER.format(model=model.name, cluster=cluster.name, quote=quote(text))
+    built_in = ANSWER.format(
+        model=model.name, cluster=cluster.name, quote=quote(text), seen=said(images_of(body))
+    )
 
     def choice(index: int) -> Choice:
         script = settings.answer
