@@ -15,9 +15,9 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ._many import ManyTexts
 from .connection import CATALOG_SECONDS, Connection
 from .settings import SETTING_NAMES, Settings
-from .text import line
 from .told import SILENT, Told
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     Prompt = str | Sequence[Message | Mapping[str, Any]]
 
 
-class Session:
+class Session(ManyTexts):
     """A login, a gateway and what was asked of it. Safe to use from several threads.
 
     Everything that asks the gateway raises an AlcfError for whatever goes wrong.
@@ -120,7 +120,7 @@ class Session:
     def resolve(
         self, name: str = "", cluster: str = "", *, vision: bool = False, told: Told = SILENT
     ) -> Model:
-        """The model that a name means now; no name means the configured model, or the default.
+        """The model that a name means now; without one the configured one, or the default.
 
         With `vision` the default is one that takes images.
         """
@@ -143,21 +143,30 @@ class Session:
         *,
         cluster: str = "",
         system: str | None = None,
-        format: str = "markdown",
+        format: str | None = None,
+        schema: Any = None,
         **parameters: Any,
     ) -> Completion:
         """Send a prompt, or a list of messages as OpenAI has them; the whole completion.
 
-        `model` and `cluster` are names as in `-m` and `--cluster`, `format` is markdown, text,
-        json or code. `images` is an image or a list of them, which come last: figures, PIL images,
-        arrays (H×W, H×W×3 or 4), paths and http(s) addresses. `parameters` are those of the magic
-        under the names in gateway/parameters.py: temperature (0 to 2), max_tokens (1 or more),
-        stop (a text or up to 4), n, extra, … What is not given is as `choose` has it. A value that
-        is wrong, or that the model does not take, is a RequestRefused, and nothing is sent. What
-        ends an answer early carries what came as `.completion`.
+        `model` and `cluster` are names as in `-m` and `--cluster`, `format` is markdown (the
+        default), text, json or code. `schema` is what the answer has to be, as `.parsed` then: a
+        JSON schema, a pydantic model, a dataclass, a TypedDict, or a list of one of these.
+        `images` is an image or a list of them, which come last: figures, PIL images, arrays,
+        paths and http(s) addresses. `parameters` are those of the magic under the names in
+        gateway/parameters.py: temperature (0 to 2), max_tokens (1 or more), stop (a text or up to
+        4), n, extra, … What is not given is as `choose` has it. A value that is wrong, or that the
+        model does not take, is a RequestRefused, and nothing is sent. What ends an answer early
+        carries what came as `.completion`.
         """
         return self.exchange(
-            prompt, model, cluster=cluster, system=system, format=format, **parameters
+            prompt,
+            model,
+            cluster=cluster,
+            system=system,
+            format=format,
+            schema=schema,
+            **parameters,
         ).run()
 
     async def aask(
@@ -167,12 +176,19 @@ class Session:
         *,
         cluster: str = "",
         system: str | None = None,
-        format: str = "markdown",
+        format: str | None = None,
+        schema: Any = None,
         **parameters: Any,
     ) -> Completion:
         """The same as `ask`, awaited; several may run at once."""
         exchange = await self._aexchange(
-            prompt, model, cluster=cluster, system=system, format=format, **parameters
+            prompt,
+            model,
+            cluster=cluster,
+            system=system,
+            format=format,
+            schema=schema,
+            **parameters,
         )
         return await exchange.arun()
 
@@ -221,7 +237,8 @@ class Session:
         *,
         cluster: str = "",
         system: str | None = None,
-        format: str = "markdown",
+        format: str | None = None,
+        schema: Any = None,
         view: Callable[[Model], View] | None = None,
         bind: Callable[[Completion], None] = lambda completion: None,
         told: Told = SILENT,
@@ -233,18 +250,24 @@ class Session:
         """One prompt that is ready to be sent, for whoever shows it; see exchanges.py.
 
         `view` makes what shows the answer, `bind` gets the completion however the answer ends.
-        In a `chat` it goes on; `trim` leaves the oldest images and turns out where they do not fit.
+        `schema` is whatever a Schema can be made of, `images` come last. In a `chat` it goes on;
+        `trim` leaves the oldest images and turns out where they do not fit.
         """
-        from .exchanges import Exchange, fitted, prepared
+        from .exchanges import Exchange
+        from .gateway.answer_file import key_of
+        from .gateway.parameters import wanted
         from .gateway.vision import check_vision
+        from .preparing import fitted, prepared, with_images
 
+        named = self._named(model)
         asking = self.chats.asking(chat)
         keeps_system = system is None and asking.goes_on
         if system is None:
             default = "" if keeps_system else self.unchecked_settings.system
             system = _default_system(prompt, default)
-        prompt = self._with_images(prompt, images, told)
-        request = prepared(prompt, system, format, parameters)
+        prompt = with_images(prompt, images, lambda url: self.fetch_image(url, told), told)
+        format = format or ("markdown" if schema is None else "json")
+        request = prepared(prompt, system, format, parameters, schema)
         model = model or asking.model(cluster)
         place = self.resolve(model, cluster, vision=request.has_images, told=told)
         request = fitted(request, parameters, self._defaults, place, told)
@@ -261,41 +284,29 @@ class Session:
             bind=bind,
             told=told,
             asking=asking,
+            key=key_of(
+                named,
+                request.messages,
+                wanted(parameters, self._defaults),
+                schema=request.schema.json if request.schema is not None else None,
+            ),
         )
-
-    def _with_images(self, prompt: Prompt, images: Any, told: Told) -> Prompt:
-        """The prompt with images at its end. What was done to them is told."""
-        if images is None or (isinstance(images, list | tuple) and not images):
-            return prompt
-        from .exchanges import tell
-        from .images.loading import gathered
-        from .images.prompts import with_pictures
-
-        pictures = gathered(images, lambda address: self.fetch_image(address, told))
-        for picture in pictures:
-            if picture.changes:
-                tell(told, f"{picture.name}: {picture.about}")
-        return with_pictures(prompt, pictures)
 
     def fetch_image(self, address: str, told: Told = SILENT) -> bytes:
         """What stands at an http(s) address, fetched without a login. Raises RequestRefused."""
-        from .images.fetching import fetched
+        return self._connection.fetch(address, told)
 
-        told.waiting(f"Fetching {line(address, 80)}")
-        try:
-            return self._connection.runtime.run(lambda: fetched(address), told.tick)
-        finally:
-            told.waiting("")
+    def _named(self, model: str) -> str:
+        """The model as it was typed or set in the notebook, its alias resolved; empty for none."""
+        return self.unchecked_settings.meant(model or str(self._chosen.get("model", "")))
 
-    async def _aexchange(
-        self, prompt: Prompt, model: str, images: Any = (), **options: Any
-    ) -> Exchange:
+    async def _aexchange(self, prompt: Prompt, model: str, **options: Any) -> Exchange:
         from anyio import to_thread
 
         from .images.loading import snapshots
 
         # Here, because a figure is drawn on the thread that made it.
-        options["images"] = snapshots(images)
+        options["images"] = snapshots(options.get("images"))
         # Finding the model may ask the gateway: not on the caller's event loop.
         return await to_thread.run_sync(
             lambda: self.exchange(prompt, model, **options), abandon_on_cancel=True

@@ -20,6 +20,7 @@ from ..gateway.kinds import Word
 from ..gateway.parameters import PARAMETERS
 from ..images.kinds import is_image
 from ..showing.formats import FORMATS
+from .names import schema_names
 from .options import login_parser, logout_parser, models_parser, prompt_parser
 
 if TYPE_CHECKING:
@@ -102,6 +103,7 @@ class Completions:
             "--image": lambda word: [*self._images(), *image_paths(word)],
             "--out": lambda word: self._variables(),
             "--format": lambda word: FORMATS,
+            "--schema": lambda word: self._named(schema_names, word),
             **{
                 max(parameter.flags, key=len): _choices(parameter.kind)
                 for parameter in PARAMETERS
@@ -146,17 +148,25 @@ class Completions:
         start = word.casefold()
         return list(dict.fromkeys(name for name in known if name.casefold().startswith(start)))
 
-    def _variables(self, fits: Callable[[Any], bool] = lambda value: True) -> list[str]:
-        """The person's own variables, those whose values fit."""
+    def _variables(self) -> list[str]:
+        """The person's own variables."""
+        return sorted(self._own())
+
+    def _own(self) -> dict[str, Any]:
         hidden = self._shell.user_ns_hidden
-        return sorted(
-            name
+        return {
+            name: value
             for name, value in list(self._shell.user_ns.items())
-            if not name.startswith("_") and hidden.get(name) is not value and _fits(value, fits)
-        )
+            if not name.startswith("_") and hidden.get(name) is not value
+        }
 
     def _images(self) -> list[str]:
-        return self._variables(is_image)
+        return sorted(name for name, value in self._own().items() if _fits(value, is_image))
+
+    def _named(self, fitting: Callable[[dict[str, Any]], list[str]], word: str) -> list[str]:
+        """The person's own names that fit, behind what of a list was typed before."""
+        before = word[: max(word.rfind("["), word.rfind(",")) + 1]
+        return [f"{before}{name}" for name in sorted(fitting(self._own()))]
 
 
 def _fits(value: Any, fits: Callable[[Any], bool]) -> bool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from .composing import Typed, compose
 from .live import NotebookLive
+from .names import named_schema
 from .options import PARAMETER_NAMES
 from .terminal import TerminalLive
 
@@ -66,6 +67,7 @@ def ask(
         # A system text that is not given is the default's; one that is given empty is none.
         system=None if options.system is None else composed.system,
         format=options.format,
+        schema=named_schema(options.schema, shell.user_ns) if options.schema else None,
         view=view,
         bind=bind,
         told=told,

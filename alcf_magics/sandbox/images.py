@@ -8,6 +8,7 @@ import re
 import struct
 from dataclasses import dataclass
 
+from .clusters import Model
 from .envelopes import JSON
 
 #: Pixels that make a token, and the fewest tokens of an image.
@@ -45,6 +46,15 @@ def images_of(body: JSON) -> list[Image]:
     contents = [m.get("content") for m in body.get("messages", ()) if isinstance(m, dict)]
     parts = [part for content in contents if isinstance(content, list) for part in content]
     return [_read(p) for p in parts if isinstance(p, dict) and p.get("type") == "image_url"]
+
+
+def about_images(model: Model, body: JSON) -> str:
+    """What is wrong with the images of a request, in words of vLLM's; empty if nothing is."""
+    try:
+        images = images_of(body)
+    except Unreadable as error:
+        return str(error)
+    return f"{model.name} is not a multimodal model" if images and not model.vision else ""
 
 
 def said(images: list[Image]) -> str:
