@@ -17,13 +17,13 @@ from .errors import (
     GatewayUnreachable,
     RequestRefused,
 )
-from .exchanges import fitted, prepared
 from .gateway.batches import MOST_LINE, MOST_LINES, ROUTE, Listed, request_line, submitted
 from .gateway.chat import ChatRequest, Message, default_system, messages_of
 from .gateway.families import same_model
 from .gateway.models import Model
 from .gateway.records import version
 from .gateway.rows import Rows, rows_of
+from .preparing import fitted, prepared
 from .told import SILENT, Told
 
 if TYPE_CHECKING:
