@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from .errors import AccessDenied, AlcfError, LoginExpired, Maintenance, ModelNotFound, ModelNotReady
 from .settings import Settings
-from .text import line
 from .told import SILENT, Told
 
 if TYPE_CHECKING:
@@ -237,9 +236,10 @@ class Connection:
 
     def fetch(self, address: str, told: Told = SILENT) -> bytes:
         """What stands at an http(s) address that is not the gateway's. Raises RequestRefused."""
+        from .images.addresses import shown
         from .images.fetching import fetched
 
-        told.waiting(f"Fetching {line(address, 80)}")
+        told.waiting(f"Fetching {shown(address)}")
         try:
             return self.runtime.run(lambda: fetched(address), told.tick)
         except CancelledError:

@@ -89,10 +89,11 @@ def image_part(data: bytes, mime: str) -> dict[str, Any]:
 
 def kept(part: Mapping[str, Any]) -> Mapping[str, Any]:
     """A part as it was, with data that is no more than a mark to a reader."""
-    url = _url(part)
+    url, image = _url(part), part.get("image_url")
     if isinstance(url, DataUrl) or not url.startswith("data:"):
         return part
-    return {**part, "image_url": {**part["image_url"], "url": DataUrl.of(url)}}
+    data = DataUrl.of(url)
+    return {**part, "image_url": {**image, "url": data} if isinstance(image, Mapping) else data}
 
 
 def is_image(part: Mapping[str, Any]) -> bool:
@@ -122,5 +123,5 @@ def tokens_of(part: Mapping[str, Any]) -> int:
 
 def _url(part: Mapping[str, Any]) -> str:
     image = part.get("image_url")
-    url = image.get("url") if isinstance(image, Mapping) else None
+    url = image.get("url") if isinstance(image, Mapping) else image  # as some servers have it
     return url if isinstance(url, str) else ""

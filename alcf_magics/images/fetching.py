@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import Any
 
 import anyio
 import httpx
 
-from ..errors import CHECK_NETWORK, RequestRefused
+from ..errors import RequestRefused
 from ..settings import is_loopback
-from ..text import line
+from .addresses import shown
 
 #: Seconds and bytes that an image may take, and addresses that may stand before it.
 MOST_SECONDS = 30.0
 MOST_BYTES = 20_000_000
 MOST_REDIRECTS = 5
-_SHOWN = 80
+_CHECK = "Check the address, and the network (on a compute node: the proxy)."
 
 
 async def fetched(address: str) -> bytes:
@@ -43,7 +42,7 @@ async def _followed(address: str) -> bytes:
                 return await _body(response, address)
         target_url = url.join(target)
         if not _may_lead(url, target_url):
-            raise _refused(address, f"leads to {line(str(target_url), _SHOWN)}, which is not read")
+            raise _refused(address, f"leads to {shown(str(target_url))}, which is not read")
         url = target_url
     raise _refused(address, f"leads on more than {MOST_REDIRECTS} times")
 
@@ -83,5 +82,4 @@ def _is_public(host: str) -> bool:
 
 
 def _refused(address: str, wrong: str) -> RequestRefused:
-    next_step: Any = f"Nothing was sent. {CHECK_NETWORK.partition(' and ')[0]}."
-    return RequestRefused(f"{line(address, _SHOWN)} {wrong}.", next_step)
+    return RequestRefused(f"{shown(address)} {wrong}.", f"Nothing was sent. {_CHECK}")

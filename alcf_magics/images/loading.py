@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 from ..errors import RequestRefused
 from ..gateway.image_headers import called, header_of
 from ..text import line
+from .addresses import is_address, shown
 from .arrays import from_array
 from .figures import from_figure
 from .fitting import fitted
@@ -120,11 +120,6 @@ def _no_image(name: str, kind: str) -> RequestRefused:
     return RequestRefused(f"{name} {what}.", "Nothing was sent. Save it as PNG or JPEG.")
 
 
-def is_address(text: str) -> bool:
-    """Whether a text is an address rather than a path: `scheme://`, or `data:`."""
-    return bool(re.match(r"[A-Za-z][A-Za-z0-9+.-]+://|data:", text))
-
-
 def _named(value: str | Path, fetch: Fetch) -> Picture:
     text = str(value)
     if isinstance(value, Path) or not is_address(text):
@@ -134,9 +129,9 @@ def _named(value: str | Path, fetch: Fetch) -> Picture:
     scheme = text.partition(":")[0].casefold()
     if scheme not in ("http", "https"):
         raise RequestRefused(
-            f"{line(text, 80)} is no http(s) address.", "Nothing was sent. Save it as a file."
+            f"{shown(text)} is no http(s) address.", "Nothing was sent. Save it as a file."
         )
-    return from_bytes(line(text, 80), fetch(text))
+    return from_bytes(shown(text), fetch(text))
 
 
 def _data(text: str) -> bytes:
@@ -171,8 +166,8 @@ def _from_display(value: Any, name: str) -> Picture:
     """What a value shows of itself to a notebook."""
     for method in ("_repr_png_", "_repr_jpeg_"):
         with broken_is_said(name):
-            shown = getattr(value, method, lambda: None)()
-        data = shown[0] if isinstance(shown, tuple) else shown
+            given = getattr(value, method, lambda: None)()
+        data = given[0] if isinstance(given, tuple) else given
         if isinstance(data, str):
             data = base64.b64decode(data)
         if data:

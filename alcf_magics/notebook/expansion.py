@@ -40,7 +40,7 @@ Variables = Mapping[str, Any]
 Hide = Callable[[str], str]
 
 
-class Unresolved(Exception):
+class _Unresolved(Exception):
     """There is no value; the text says why."""
 
 
@@ -104,7 +104,7 @@ def _expand(pattern: re.Pattern[str], text: str, variables: Variables, hide: Hid
         label = line(match["path"], 80)
         try:
             value = _valued(match, variables, hide)
-        except Unresolved as why:
+        except _Unresolved as why:
             notices[_as_typed(match, str(why))] = None
             return match.group()
         if isinstance(value, Picture):
@@ -141,7 +141,7 @@ def _as_typed(match: re.Match[str], why: str) -> str:
 def _valued(match: re.Match[str], variables: Variables, hide: Hide) -> ValueText | Picture:
     """The value as text, in its own form or in the format that was typed; of an image, a picture.
 
-    Raises Unresolved.
+    Raises _Unresolved.
     """
     try:
         value = resolve(match["path"], variables)
@@ -152,18 +152,18 @@ def _valued(match: re.Match[str], variables: Variables, hide: Hide) -> ValueText
         if isinstance(value, str):
             value = hide(value)  # before a format may cut it
         return ValueText.of(hide(format(value, match["spec"].strip())))
-    except Unresolved:
+    except _Unresolved:
         raise
     except Exception as error:  # a property, a key, a format: whatever a value raises
         reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     # Outside, so that nothing hangs on to what was tried.
-    raise Unresolved(hide(reason))
+    raise _Unresolved(hide(reason))
 
 
 def resolve(path: str, variables: Variables) -> Any:
     """What a path leads to: a name, attributes, items with constant keys. Calls nothing.
 
-    Raises Unresolved where it is no path or there is no such variable, and whatever an attribute
+    Raises _Unresolved where it is no path or there is no such variable, and whatever an attribute
     or a key raises.
     """
     try:
@@ -171,7 +171,7 @@ def resolve(path: str, variables: Variables) -> Any:
     except (SyntaxError, RecursionError, MemoryError):  # a keyword, a key of many signs
         body = None
     if body is None:
-        raise Unresolved("it cannot be read")
+        raise _Unresolved("it cannot be read")
     return _follow(body, variables)
 
 
@@ -179,14 +179,14 @@ def _follow(node: ast.expr, variables: Variables) -> Any:
     match node:
         case ast.Name(id=name):
             if name not in variables:
-                raise Unresolved(f"there is no variable {name}")
+                raise _Unresolved(f"there is no variable {name}")
             return variables[name]
         case ast.Attribute(value=inner, attr=name):
             return getattr(_follow(inner, variables), name)
         case ast.Subscript(value=inner, slice=key):
             constant = _key(key)
             return _follow(inner, variables)[constant]
-    raise Unresolved("a value is a name with attributes and constant keys, no call")
+    raise _Unresolved("a value is a name with attributes and constant keys, no call")
 
 
 def _key(node: ast.expr) -> Any:
@@ -199,4 +199,4 @@ def _key(node: ast.expr) -> Any:
     try:
         return ast.literal_eval(node)
     except ValueError:
-        raise Unresolved("a key is a number or a text in quotes") from None
+        raise _Unresolved("a key is a number or a text in quotes") from None

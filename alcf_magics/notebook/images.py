@@ -9,10 +9,11 @@ from typing import Any
 
 from IPython.core.error import UsageError
 
-from ..images.loading import KINDS, Fetch, is_address, loaded, several
+from ..images.addresses import is_address
+from ..images.loading import KINDS, Fetch, loaded, several
 from ..images.picture import Picture
 from .arguments import expanded
-from .expansion import Unresolved, resolve
+from .names import named_value
 
 #: A name in the braces of a prompt or of another option's value: they add nothing here.
 _IN_BRACES = re.compile(r"\$(\w+)|\{\{?\s*([^{}]+?)\s*\}?\}")
@@ -27,9 +28,11 @@ def images_of(word: str, variables: Mapping[str, Any], fetch: Fetch) -> list[Pic
     """
     braced = _IN_BRACES.fullmatch(word)
     name = next(filter(None, braced.groups())) if braced else word
-    found, value = _variable(name, variables)
-    if not found:
-        value = _file_or_address(word, variables)
+    value = (
+        named_value("--image", name, variables)
+        if _is_variable(name, variables)
+        else _file_or_address(word, variables)
+    )
     values = several(value)
     if not values:
         raise UsageError(f"--image {name}: an empty {type(value).__name__}. {KINDS}")
@@ -37,33 +40,26 @@ def images_of(word: str, variables: Mapping[str, Any], fetch: Fetch) -> list[Pic
     return [loaded(one, called, fetch) for one, called in zip(values, names, strict=True)]
 
 
-def _variable(name: str, variables: Mapping[str, Any]) -> tuple[bool, Any]:
-    """Whether a name leads to a value, and the value. A variable goes before a file."""
+def _is_variable(name: str, variables: Mapping[str, Any]) -> bool:
+    """Whether a word means a value: a variable goes before a file, a file before its attribute."""
     start = _VARIABLE.match(name)
     if start is None or start.group() not in variables:
-        return False, None
-    try:
-        return True, resolve(name, variables)
-    except Unresolved as error:
-        why = str(error)
-    except Exception as error:  # whatever an attribute or a key raises
-        why = f"{type(error).__name__}: {error}"
-    if Path(name).is_file():
-        return False, None
-    raise UsageError(f"--image {name}: {why}")
+        return False
+    return name.isidentifier() or not _is_there(name)
 
 
 def _file_or_address(word: str, variables: Mapping[str, Any]) -> str:
     """A path or an address, with the variables that it names."""
     text = expanded(word, variables)
-    if is_address(text):
-        return text
-    try:
-        there = Path(text).expanduser().exists()
-    except (OSError, ValueError, RuntimeError):
-        there = False
-    if not there:
+    if not is_address(text) and not _is_there(text):
         raise UsageError(
             f"--image {word}: there is no such variable and no such file (here is {Path.cwd()})"
         )
     return text
+
+
+def _is_there(path: str) -> bool:
+    try:
+        return Path(path).expanduser().exists()
+    except (OSError, ValueError, RuntimeError):
+        return False

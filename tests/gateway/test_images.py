@@ -142,9 +142,11 @@ def test_an_image_is_kept_once_however_often_it_is_sent() -> None:
 )
 def test_an_image_that_cannot_be_read_has_a_mark_too(url: str, mark: str) -> None:
     """A person may send anything."""
-    message = asked({"type": "image_url", "image_url": {"url": url}}).messages[0]
-    assert mark in message.shown
-    assert message.image_tokens > 0
+    for image in ({"url": url}, url):
+        message = asked({"type": "image_url", "image_url": image}).messages[0]
+        assert mark in message.shown
+        assert message.image_tokens > 0
+        assert "base64" not in repr(message)
 
 
 # What they cost

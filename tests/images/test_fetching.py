@@ -106,6 +106,16 @@ def test_other_answers_are_said(answer: dict[str, Any], said: str) -> None:
 
 
 @respx.mock
+def test_an_address_is_shown_without_its_secrets() -> None:
+    """Neither who asks nor what a signature says stands in a notebook."""
+    respx.get(host="example.org").respond(404)
+    with pytest.raises(RequestRefused) as caught:
+        fetch("https://me:secret@example.org/plot.png?signature=secret#part")
+    assert str(caught.value).startswith("https://example.org/plot.png?… cannot be fetched")
+    assert "secret" not in repr(caught.value)
+
+
+@respx.mock
 def test_no_network_is_said() -> None:
     """By the kind of failure; no inside of the library."""
     respx.get(ADDRESS).mock(side_effect=httpx.ConnectError("no route"))

@@ -185,7 +185,7 @@ def test_an_interrupt_ends_the_fetching(values: Shell, in_sandbox: Sandbox) -> N
     [
         ("--image nobody", "--image nobody: there is no such variable and no such file (here is"),
         ("--image no/such.png", "there is no such variable and no such file"),
-        ("--image red.nothing", "--image red.nothing: AttributeError"),
+        ("--image red.nothing", "--image red.nothing: 'Image' object has no attribute"),
         ("--image red.copy()", "no call"),
         ("--image text", "There is no file hello"),
         ("--image number", "number (int) is no image. Nothing was sent. An image is a figure"),
