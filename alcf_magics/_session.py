@@ -146,7 +146,9 @@ class Session(ManyTexts):
 
         `model` and `cluster` are names as in `-m` and `--cluster`, `format` is markdown (the
         default), text, json or code. `schema` is what the answer has to be, as `.parsed` then: a
-        JSON schema, a pydantic model, a dataclass, a TypedDict, or a list of one of these.
+        JSON schema, a pydantic model, a dataclass, a TypedDict, or a list of one of these. `tools`
+        are functions that the model may call, on this thread, as `rounds` has it (8); with `ask`
+        only after you have said yes to each call.
         `parameters` are those of the magic under the names in gateway/parameters.py:
         temperature (0 to 2), max_tokens (1 or more), stop (a text or up to 4), n, extra, … What is
         not given is as `choose` has it. A value that is wrong, or that the model does not take, is
@@ -238,18 +240,23 @@ class Session(ManyTexts):
         told: Told = SILENT,
         chat: Chat | None = None,
         trim: bool = False,
+        tools: Any = None,
+        ask: bool = False,
+        rounds: int | None = None,
+        as_text: Callable[[Any], str] | None = None,
         **parameters: Any,
     ) -> Exchange:
         """One prompt that is ready to be sent, for whoever shows it; see exchanges.py.
 
         `view` makes what shows the answer, `bind` gets the completion however the answer ends.
-        `schema` is whatever a Schema can be made of. In a `chat` it goes
+        `schema` is whatever a Schema can be made of; `tools` are functions, `as_text` makes what a
+        model reads of their values, `ask` and `rounds` are as in `ask`. In a `chat` it goes
         on; `trim` leaves the oldest turns out where they do not fit.
         """
         from .exchanges import Exchange
         from .gateway.answer_file import key_of
         from .gateway.parameters import wanted
-        from .preparing import fitted, prepared
+        from .preparing import equipped, fitted, prepared
 
         named = self._named(model)
         asking = self.chats.asking(chat)
@@ -259,9 +266,10 @@ class Session(ManyTexts):
             system = _default_system(prompt, default)
         format = format or ("markdown" if schema is None else "json")
         request = prepared(prompt, system, format, parameters, schema)
+        toolbox = equipped(request, tools, ask=ask, rounds=rounds, told=told, as_text=as_text)
         model = model or asking.model(cluster)
         place = self.resolve(model, cluster, told=told)
-        request = fitted(request, parameters, self._defaults, place, told)
+        request = fitted(request, parameters, self._defaults, place, told, toolbox)
         request = asking.along(request, place, keeps_system=keeps_system, trim=trim)
         return Exchange(
             self._connection,
@@ -278,7 +286,9 @@ class Session(ManyTexts):
                 request.messages,
                 wanted(parameters, self._defaults),
                 schema=request.schema.json if request.schema is not None else None,
+                tools=toolbox.fields if toolbox is not None else None,
             ),
+            toolbox=toolbox,
         )
 
     def _named(self, model: str) -> str:

@@ -100,6 +100,7 @@ class InChat(Alone):
         self._execution = execution
         self._turns = chat.turns[: kept_by(chat.turns, execution)]
         self._count = 0  # messages of its own
+        self._sent = 0  # messages of the first request: what tools gave comes behind them
         self._left_out = 0
         self._dropped = 0
         self.session_id = chat.session_id
@@ -120,6 +121,7 @@ class InChat(Alone):
         self._count = len(question)
         self._left_out = self._too_much(new, answer, place, trim)
         turns = messages_of(self._turns[self._left_out :])
+        self._sent = len(system) + len(turns) + len(question)
         return replace(request, messages=(*system, *turns, *question))
 
     def _too_much(self, new: Sequence[Message], answer: int, place: Model, trim: bool) -> int:
@@ -164,7 +166,8 @@ class InChat(Alone):
         super().keep(completion)
 
     def _turn(self, completion: Completion) -> Turn:
-        turn = Turn.of(completion, self._turns[: self._left_out], self._count)
+        count = self._count + len(completion.request.messages) - self._sent
+        turn = Turn.of(completion, self._turns[: self._left_out], count)
         return replace(turn, owner=self._execution)
 
 
