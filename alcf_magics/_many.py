@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
-from typing import TYPE_CHECKING
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
+from .settings import PRODUCTION_GATEWAY
 from .told import SILENT, Told
 
 if TYPE_CHECKING:
+    from ._session import Session
+    from .batch_plan import Estimate
+    from .batches import Batch, Batches
     from .connection import Connection
     from .gateway.arrays import Embeddings
+    from .gateway.batches import Listed
     from .gateway.catalog import Catalog
     from .settings import Settings
 
@@ -60,6 +67,81 @@ class ManyTexts:
             abandon_on_cancel=True,
         )
         return await self._connection.aask(call)
+
+    # Batches at the facility
+
+    @overload
+    def batch(
+        self,
+        data: Any,
+        prompt: str | None = None,
+        *,
+        dry_run: Literal[False] = False,
+        **asked: Any,
+    ) -> Batch: ...
+    @overload
+    def batch(
+        self, data: Any, prompt: str | None = None, *, dry_run: Literal[True], **asked: Any
+    ) -> Estimate: ...
+    def batch(
+        self,
+        data: Any,
+        prompt: str | None = None,
+        *,
+        model: str = "",
+        folder: str | Path | None = None,
+        cluster: str = "",
+        system: str | None = None,
+        format: str = "markdown",
+        dry_run: bool = False,
+        told: Told = SILENT,
+        **parameters: Any,
+    ) -> Batch | Estimate:
+        """Submit many prompts as one job at the facility; the Batch, which goes on by itself.
+
+        `data`, `prompt` and the rest are as in `map`. `folder` is on a file system that this
+        kernel and the cluster share (at ALCF: /eagle/…); input, answers, and what a later kernel
+        needs to read them go there. `dry_run` writes and submits nothing, and says how large it
+        would be. Raises RequestRefused for what has no place, is too large, or while another batch
+        is under way; UsageError for data and a template that do not go together.
+        """
+        from .batch_files import check_room, checked_folder
+        from .batch_plan import plans_of, submit_one
+        from .batches import check_quota
+
+        asked = model, cluster, system, format, parameters
+        plans = plans_of(cast("Session", self), data, prompt, asked=asked, told=told)
+        first = next(plans)
+        if dry_run:
+            return first.estimate()
+        checked = checked_folder(folder, facility=self.settings.gateway_url == PRODUCTION_GATEWAY)
+        check_room(checked, first.estimate().size)
+        check_quota(self._connection)
+        return self._batch(submit_one(self._connection, chain([first], plans), checked, told))
+
+    def batches(self, status: str = "") -> Batches:
+        """This person's batches, those of one status (pending, running, failed, completed) or all.
+
+        Each is a Batch, as `batch_of` gives it.
+        """
+        from .batches import Batches, checked_status, listing
+
+        return Batches(map(self._batch, listing(self._connection, checked_status(status))))
+
+    def batch_of(self, batch_id: str) -> Batch:
+        """A batch that was submitted before, by its id: its answers, and the data's index.
+
+        Raises RequestRefused for an id that the gateway does not know, AccessDenied for another
+        person's.
+        """
+        from .batches import known_batch
+
+        return self._batch(known_batch(self._connection, batch_id))
+
+    def _batch(self, known: Listed) -> Batch:
+        from .batches import Batch
+
+        return Batch(self._connection, known)
 
     def _embedding(
         self, texts: object, model: str, cluster: str, dimensions: int | None, told: Told

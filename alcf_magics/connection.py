@@ -223,13 +223,16 @@ class Connection:
                             return answer
             raise AlcfError("The session was closed while it waited.")
 
-    def post(self, path: str, body: Mapping[str, Any], told: Told = SILENT) -> Any:
+    def post(
+        self, path: str, body: Mapping[str, Any], told: Told = SILENT, *, asked: str = ""
+    ) -> Any:
         """What the gateway answers to a request that is no chat. Raises an AlcfError.
 
-        `path` is under the gateway's address (`sophia/vllm/v1/embeddings`), or whole.
+        `path` is under the gateway's address (`sophia/vllm/v1/embeddings`), or whole; `asked`
+        names what is asked, for errors.
         """
         gateway = self.gateway
-        return self.ask(lambda: gateway.post(path, body, told=told), told)
+        return self.ask(lambda: gateway.post(path, body, told=told, asked=asked), told)
 
     @contextlib.contextmanager
     def noting(self) -> Iterator[None]:

@@ -155,6 +155,14 @@ def messages_of(
     return (*first, *messages)
 
 
+def default_system(prompt: str | Sequence[Message | Mapping[str, Any]], default: str) -> str:
+    """The default system text, for whoever does not say one, also among the messages."""
+    if isinstance(prompt, str | bytes | Mapping) or not isinstance(prompt, Sequence):
+        return default
+    roles = [m.get("role") if isinstance(m, Mapping) else getattr(m, "role", "") for m in prompt]
+    return "" if "system" in roles or "developer" in roles else default
+
+
 def clean_prompt(text: str) -> str:
     """A person's own text as it is, but for lone surrogates: no request could carry them."""
     try:
