@@ -151,13 +151,15 @@ class Session(ManyTexts):
 
         `model` and `cluster` are names as in `-m` and `--cluster`, `format` is markdown (the
         default), text, json or code. `schema` is what the answer has to be, as `.parsed` then: a
-        JSON schema, a pydantic model, a dataclass, a TypedDict, or a list of one of these.
-        `images` is an image or a list of them, which come last: figures, PIL images, arrays,
-        paths and http(s) addresses. `parameters` are those of the magic under the names in
-        gateway/parameters.py: temperature (0 to 2), max_tokens (1 or more), stop (a text or up to
-        4), n, extra, … What is not given is as `choose` has it. A value that is wrong, or that the
-        model does not take, is a RequestRefused, and nothing is sent. What ends an answer early
-        carries what came as `.completion`.
+        JSON schema, a pydantic model, a dataclass, a TypedDict, or a list of one of these. `tools`
+        are functions that the model may call, on this thread, as `rounds` has it (8); with `ask`
+        only after you have said yes to each call. `images` is an image or a list of them, which
+        come last: figures, PIL images, arrays, paths and http(s) addresses.
+        `parameters` are those of the magic under the names in gateway/parameters.py:
+        temperature (0 to 2), max_tokens (1 or more), stop (a text or up to 4), n, extra, … What is
+        not given is as `choose` has it. A value that is wrong, or that the model does not take, is
+        a RequestRefused, and nothing is sent. What ends an answer early carries what came as
+        `.completion`.
         """
         return self.exchange(
             prompt,
@@ -245,32 +247,39 @@ class Session(ManyTexts):
         chat: Chat | None = None,
         trim: bool = False,
         images: Any = (),
+        tools: Any = None,
+        ask: bool = False,
+        rounds: int | None = None,
+        as_text: Callable[[Any], str] | None = None,
         **parameters: Any,
     ) -> Exchange:
         """One prompt that is ready to be sent, for whoever shows it; see exchanges.py.
 
         `view` makes what shows the answer, `bind` gets the completion however the answer ends.
-        `schema` is whatever a Schema can be made of, `images` come last. In a `chat` it goes on;
-        `trim` leaves the oldest images and turns out where they do not fit.
+        `schema` is whatever a Schema can be made of; `tools` are functions, `as_text` makes what a
+        model reads of their values, `ask` and `rounds` are as in `ask`; `images` come last. In a
+        `chat` it goes on; `trim` leaves the oldest images and turns out where they do not fit.
         """
         from .exchanges import Exchange
         from .gateway.answer_file import key_of
+        from .gateway.chat import default_system
         from .gateway.parameters import wanted
         from .gateway.vision import check_vision
-        from .preparing import fitted, prepared, with_images
+        from .preparing import equipped, fitted, prepared, with_images
 
         named = self._named(model)
         asking = self.chats.asking(chat)
         keeps_system = system is None and asking.goes_on
         if system is None:
             default = "" if keeps_system else self.unchecked_settings.system
-            system = _default_system(prompt, default)
+            system = default_system(prompt, default)
         prompt = with_images(prompt, images, lambda url: self.fetch_image(url, told), told)
         format = format or ("markdown" if schema is None else "json")
         request = prepared(prompt, system, format, parameters, schema)
+        toolbox = equipped(request, tools, ask=ask, rounds=rounds, told=told, as_text=as_text)
         model = model or asking.model(cluster)
         place = self.resolve(model, cluster, vision=request.has_images, told=told)
-        request = fitted(request, parameters, self._defaults, place, told)
+        request = fitted(request, parameters, self._defaults, place, told, toolbox)
         request = asking.along(request, place, keeps_system=keeps_system, trim=trim)
         if request.has_images and not place.capabilities.vision:
             check_vision(place, self.catalog(told=told))
@@ -289,7 +298,9 @@ class Session(ManyTexts):
                 request.messages,
                 wanted(parameters, self._defaults),
                 schema=request.schema.json if request.schema is not None else None,
+                tools=toolbox.fields if toolbox is not None else None,
             ),
+            toolbox=toolbox,
         )
 
     def fetch_image(self, address: str, told: Told = SILENT) -> bytes:
@@ -345,14 +356,6 @@ def _checked(name: str, value: Any) -> Any:
     if name not in SETTING_NAMES:
         raise TypeError(f"no such setting: {name}")
     return value
-
-
-def _default_system(prompt: Prompt, default: str) -> str:
-    """The configured system text, for whoever does not say one, also among the messages."""
-    if isinstance(prompt, str | bytes | Mapping) or not isinstance(prompt, Sequence):
-        return default
-    roles = [m.get("role") if isinstance(m, Mapping) else getattr(m, "role", "") for m in prompt]
-    return "" if "system" in roles or "developer" in roles else default
 
 
 def _execution() -> Execution | None:

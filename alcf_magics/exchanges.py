@@ -32,8 +32,10 @@ from .gateway.chat import ChatRequest
 from .gateway.chunks import Chunk
 from .gateway.completions import Completion
 from .gateway.models import Model
+from .gateway.tools import Call
 from .rounds import Rounds
 from .told import SILENT, Told
+from .tool_calls import Toolbox
 
 if TYPE_CHECKING:
     from .connection import Connection
@@ -84,6 +86,9 @@ class View(Protocol):
     def draw(self, answer: Accumulator) -> None:
         """Show the answer so far, if it is time to."""
 
+    def call(self, call: Call) -> None:
+        """A tool is called, with its arguments; once more when it has its result."""
+
     def begin_again(self, why: str) -> None:
         """Another request of this prompt goes out; the answer so far is not the last."""
 
@@ -117,8 +122,8 @@ class Exchange:
     `asked` is the model's name as it was asked for. `format` reads the whole answer. `view` shows
     the answer, and `bind` gets the completion, however the answer ended; what goes wrong in a
     view costs nobody the answer. `asking` is where the prompt belongs, `key` that of what is asked,
-    see answer_file.py. Whatever ends the answer early carries the part that came as
-    `.completion`: an AlcfError, or KeyboardInterrupt.
+    see answer_file.py; `toolbox` has the tools that the model may call. Whatever ends the answer
+    early carries the part that came as `.completion`: an AlcfError, or KeyboardInterrupt.
     """
 
     def __init__(
@@ -135,10 +140,13 @@ class Exchange:
         policy: Policy | None = None,
         asking: Asking | None = None,
         key: str = "",
+        toolbox: Toolbox | None = None,
     ) -> None:
         self.place = place
         #: The requests of this prompt; most have one.
-        self.rounds = Rounds(request, format)
+        self.rounds = Rounds(request, format, toolbox)
+        if toolbox is not None:
+            toolbox.show = self._tell_call
         #: The answer so far.
         self.answer = Accumulator(request.model, time.monotonic())
         #: The answer as it was kept; None before the end, and where nothing came.
@@ -208,7 +216,7 @@ class Exchange:
             async with contextlib.aclosing(arriving) as all_reads:
                 async for reads in all_reads:
                     yield self._with(reads)
-            if not (why := self.rounds.go_on(self.answer)):
+            if not (why := await self.rounds.ago_on(self.answer)):
                 return
             self._begin_round(why)
 
@@ -226,6 +234,10 @@ class Exchange:
         if not self._begun and self._asking is not None:
             self._asking.begin()
         self._begun = True
+
+    def _tell_call(self, call: Call) -> None:
+        self._begin()
+        self._show(lambda view: view.call(call))
 
     def _begin_round(self, why: str) -> None:
         """Another request goes out: what came is no refusal, and its answer comes anew."""

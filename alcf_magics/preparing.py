@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +13,12 @@ from .gateway.forms import FIELD, Form
 from .gateway.models import Model
 from .gateway.parameters import fitted as fields_fitted
 from .gateway.schemas import Schema
+from .gateway.tools import tools_of
 from .showing.formats import FORMATS
 from .told import SILENT, Told
+from .tool_calls import ROUNDS, Toolbox, confirmed, on_stderr, plain
+
+_NOTHING = "Nothing was sent."
 
 if TYPE_CHECKING:
     from .images.loading import Fetch
@@ -33,17 +37,15 @@ def prepared(
     """
     if format not in FORMATS:
         raise RequestRefused(
-            f"format is one of {', '.join(FORMATS)}, not {format!r:.60}.", "Nothing was sent."
+            f"format is one of {', '.join(FORMATS)}, not {format!r:.60}.", _NOTHING
         )
     if schema is not None and format != "json":
         raise RequestRefused(
-            f"An answer with a schema has the format json, not {format}.", "Nothing was sent."
+            f"An answer with a schema has the format json, not {format}.", _NOTHING
         )
     request = ChatRequest.of("", prompt, system, **parameters)
     if schema is not None and FIELD in request.fields:
-        raise RequestRefused(
-            f"{FIELD} is given twice, by schema and by extra.", "Nothing was sent."
-        )
+        raise RequestRefused(f"{FIELD} is given twice, by schema and by extra.", _NOTHING)
     form = Form(Schema.of(schema) if schema is not None else None) if format == "json" else None
     return replace(request, form=form)
 
@@ -69,19 +71,55 @@ def with_images(
     return with_pictures(prompt, pictures)
 
 
+def equipped(
+    request: ChatRequest,
+    tools: Any,
+    *,
+    ask: bool = False,
+    rounds: int | None = None,
+    told: Told = SILENT,
+    as_text: Callable[[Any], str] | None = None,
+) -> Toolbox | None:
+    """The tools of a request; None for none. Raises RequestRefused."""
+    if tools is None:
+        if ask or rounds is not None:
+            raise RequestRefused("ask and rounds go with tools.", _NOTHING)
+        return None
+    if rounds is not None and (type(rounds) is not int or rounds < 1):
+        raise RequestRefused(f"rounds is a whole number, 1 or more, not {rounds!r:.60}.", _NOTHING)
+    if "tools" in request.fields:
+        raise RequestRefused("tools is given twice, by itself and by extra.", _NOTHING)
+    if request.fields.get("n", 1) != 1:
+        raise RequestRefused("With tools there is one answer: n is 1.", _NOTHING)
+    return Toolbox(
+        tools_of(tools),
+        rounds=ROUNDS if rounds is None else rounds,
+        confirm=confirmed if ask else lambda call: "",
+        tell=on_stderr if told is SILENT else told.notice,
+        as_text=as_text or plain,
+    )
+
+
 def fitted(
     request: ChatRequest,
     given: Mapping[str, Any],
     defaults: Mapping[str, Any],
     place: Model,
     told: Told,
+    toolbox: Toolbox | None = None,
 ) -> ChatRequest:
     """The request to one model: what was given, and the defaults that it takes; others are told.
+
+    With tools there is one answer, whatever the default says.
 
     Where nobody listens they are warnings.
 
     Raises RequestRefused where the model does not take something that was given.
     """
+    if toolbox is not None and "tools" in place.refuses:
+        raise RequestRefused(f"{place.cluster} does not take tools.", _NOTHING)
+    if toolbox is not None and given.get("n") is None:
+        defaults = {name: value for name, value in defaults.items() if name != "n"}
     try:
         fields, notices = fields_fitted(given, defaults, place)
     except ValueError as error:

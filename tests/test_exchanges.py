@@ -44,6 +44,9 @@ class Screen:
         if "draw" in self.fails:
             raise OSError("no space left on device")
 
+    def call(self, call: Any) -> None:
+        self._note("call")
+
     def begin_again(self, why: str) -> None:
         self._note("again", why)
 

@@ -136,6 +136,7 @@ class InChat(Alone):
         self._execution = execution
         self._turns = chat.turns[: kept_by(chat.turns, execution)]
         self._count = 0  # messages of its own
+        self._sent = 0  # messages of the first request: what tools gave comes behind them
         self._left_out = Fitted(0, 0)
         self._dropped = 0
         self.session_id = chat.session_id
@@ -159,6 +160,7 @@ class InChat(Alone):
         self._left_out = self._too_much(new, answer, place, trim, excess)
         turns = _going_along(self._turns, self._left_out)
         request = replace(request, messages=(*system, *turns, *question))
+        self._sent = len(request.messages)
         check_size(request, place, SMALLER if trim or not self._turns else TRIM)
         return request
 
@@ -203,7 +205,8 @@ class InChat(Alone):
         super().keep(completion)
 
     def _turn(self, completion: Completion) -> Turn:
-        turn = Turn.of(completion, self._unsent(), self._count)
+        count = self._count + len(completion.request.messages) - self._sent
+        turn = Turn.of(completion, self._unsent(), count)
         return replace(turn, owner=self._execution)
 
     def _unsent(self) -> list[Message]:

@@ -21,6 +21,7 @@ from ..showing.display import answer_html, line_html
 from ..text import line
 from .answer_file import AnswerFile, saved
 from .chat import Message, estimate, new_session_id
+from .tools import Call
 
 if TYPE_CHECKING:
     from .completions import Completion
@@ -61,7 +62,8 @@ class Turn:
         `left_out` is what was not sent of the turns before.
         """
         system, others = split(completion.request.messages)
-        known = completion.usage.prompt_tokens if completion.usage else None
+        usage = completion.turn_usage or completion.usage
+        known = usage.prompt_tokens if usage else None
         sent = estimate(completion.request.messages) if known is None else known
         answer = (Message("assistant", completion.text),)
         return cls(
@@ -298,7 +300,16 @@ def _alike(sent: Sequence[Message], said: Sequence[Message]) -> bool:
 
 
 def _asked(turn: Turn) -> str:
-    return "\n\n".join(message.shown for message in turn.question)
+    return "\n\n".join(map(_said, turn.question))
+
+
+def _said(message: Message) -> str:
+    """A message of a question as a reader sees it: calls of tools, and what they gave, as lines."""
+    if message.role == "tool":
+        return f"→ {line(message.text)}"
+    calls = message.more.get("tool_calls", ()) if message.role == "assistant" else ()
+    made = [str(Call.of(number, call)) for number, call in enumerate(calls)]
+    return "\n".join(filter(None, [message.shown, *made]))
 
 
 def _mark(turn: Turn) -> str:

@@ -20,7 +20,7 @@ from ..gateway.kinds import Word
 from ..gateway.parameters import PARAMETERS
 from ..images.kinds import is_image
 from ..showing.formats import FORMATS
-from .names import schema_names
+from .names import schema_names, tool_names
 from .options import login_parser, logout_parser, models_parser, prompt_parser
 
 if TYPE_CHECKING:
@@ -104,6 +104,7 @@ class Completions:
             "--out": lambda word: self._variables(),
             "--format": lambda word: FORMATS,
             "--schema": lambda word: self._named(schema_names, word),
+            "--tools": lambda word: self._named(tool_names, word),
             **{
                 max(parameter.flags, key=len): _choices(parameter.kind)
                 for parameter in PARAMETERS

@@ -25,6 +25,7 @@ from .options import (
     check_chat,
     check_format,
     check_login,
+    check_tools,
     login_parser,
     logout_parser,
     models_parser,
@@ -154,11 +155,13 @@ class AlcfMagics(Magics):
         if options.out and (not options.out.isidentifier() or iskeyword(options.out)):
             raise UsageError(f"--out {options.out}: not a name for a variable (try: --out answer)")
         check_format(options)
+        check_tools(options)
         check_chat(options)
         from .prompting import ask
 
         __tracebackhide__ = True
-        alone = is_whole_cell(self.shell, "alcf")
+        # Beside tools there is what they print, which stays.
+        alone = is_whole_cell(self.shell, "alcf") and not options.tools
         told = Told(WaitLine(self.shell))
         with self._curing(told, told_below=alone and is_kernel(self.shell)):
             completion = ask(

@@ -6,11 +6,14 @@ import argparse
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from ..tool_calls import plain
 from .composing import Typed, compose
 from .live import NotebookLive
-from .names import named_schema
+from .names import named_schema, named_tools
 from .options import PARAMETER_NAMES
+from .redaction import Redaction
 from .terminal import TerminalLive
+from .values import value_text
 
 if TYPE_CHECKING:
     from .._session import Session
@@ -73,11 +76,27 @@ def ask(
         told=told,
         chat=_chat(session, options),
         trim=options.trim,
+        tools=named_tools(options.tools, shell.user_ns) if options.tools else None,
+        ask=options.ask,
+        rounds=options.rounds,
+        as_text=_for_the_model(session) if options.tools else None,
         **{name: getattr(options, name) for name in PARAMETER_NAMES},
     ).run()
     if options.next_cell and completion.parsed:
         shell.set_next_input("\n\n".join(block.code.rstrip() for block in completion.parsed))
     return completion
+
+
+def _for_the_model(session: Session) -> Callable[[Any], str]:
+    """What a tool returned, as text; tokens stay here, as in all that comes into a prompt."""
+    hide = Redaction.of(session)
+
+    def text(value: Any) -> str:
+        if value is None or isinstance(value, dict | list | tuple | bool | int | float):
+            return hide(plain(value))
+        return value_text(value, hide).text
+
+    return text
 
 
 def _chat(session: Session, options: argparse.Namespace) -> Chat | None:

@@ -14,15 +14,17 @@ import string
 import struct
 import time
 from dataclasses import dataclass, field
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
 from .clusters import Cluster, Model
 from .envelopes import DONE, JSON, error_body, event
+from .forms import about_form, formed
 from .images import about_images, images_of, said
-from .instances import NoSchema, instance
 from .settings import Script, Settings
+from .tool_calls import about_tools, asked_calls, in_pieces, results
 
-Delta = tuple[str, str]  # the field of the delta ("content", "reasoning_content") and its text
+# The field of the delta ("content", "reasoning_content", "tool_calls") and its value.
+Delta = tuple[str, Any]
 
 ANSWER = r"""## A sandbox answered
 
@@ -116,6 +118,11 @@ def quote(text: str) -> str:
     return (line[:QUOTE_LENGTH].rstrip() + "…") if len(line) > QUOTE_LENGTH else line or "(nothing)"
 
 
+def _invalid(message: str) -> bytes:
+    found = {"code": 400, "message": message, "type": "invalid_request_error"}
+    return json.dumps({"error": found}).encode()
+
+
 def complaint(route: str, model: Model, body: JSON, settings: Settings) -> bytes | None:
     """What a model server says to a request it cannot serve: a JSON body of status 400."""
     wanted = "embeddings" if route == "embeddings" else "chat"
@@ -130,41 +137,8 @@ def complaint(route: str, model: Model, body: JSON, settings: Settings) -> bytes
             return _invalid(f"Field '{name}': type must be number, but is {type(value).__name__}")
     if unknown := sorted(settings.refuses.intersection(body)):
         return _invalid(f"Unsupported parameter: '{unknown[0]}' is not supported by this model.")
-    return _about_form(body.get("response_format"))
-
-
-FORMS = ("text", "json_object", "json_schema")
-
-
-def _about_form(form: object) -> bytes | None:
-    """What is wrong with a `response_format`, in a model server's words."""
-    if form is None:
-        return None
-    kind = form.get("type") if isinstance(form, dict) else None
-    if kind not in FORMS or not isinstance(form, dict):
-        return _invalid(f"response_format type must be one of {', '.join(FORMS)}, not {kind!r}")
-    try:
-        formed(form)
-    except NoSchema as wrong:
-        return _invalid(f"JSON schema conversion failed in response_format: {wrong}")
-    return None
-
-
-def _invalid(message: str) -> bytes:
-    found = {"code": 400, "message": message, "type": "invalid_request_error"}
-    return json.dumps({"error": found}).encode()
-
-
-def formed(form: JSON) -> str | None:
-    """The text that a `response_format` asks for; None where any will do. Raises NoSchema."""
-    if form["type"] == "json_object":
-        return json.dumps({"answer": "No model was asked: this is the sandbox."})
-    if form["type"] != "json_schema":
-        return None
-    asked = form.get("json_schema")
-    if not isinstance(asked, dict) or not isinstance(asked.get("schema"), dict):
-        raise NoSchema("no schema is given")
-    return json.dumps(instance(asked["schema"]), ensure_ascii=False)
+    wrong = about_form(body.get("response_format")) or about_tools(body)
+    return _invalid(wrong) if wrong else None
 
 
 @dataclass(frozen=True)
@@ -174,6 +148,7 @@ class Choice:
     index: int
     deltas: tuple[Delta, ...]
     finish_reason: str
+    calls: tuple[JSON, ...] = ()
 
     def text(self, name: str = "content") -> str:
         """The deltas of one field, joined."""
@@ -256,6 +231,8 @@ class Answer:
         message: JSON = {"role": "assistant", "content": choice.text()}
         if choice.text("reasoning_content"):
             message["reasoning_content"] = choice.text("reasoning_content")
+        if choice.calls:
+            message |= {"content": choice.text() or None, "tool_calls": list(choice.calls)}
         whole["message"] = message
         if self.top is not None:
             said = [text for name, text in choice.deltas if name == "content"]
@@ -311,10 +288,15 @@ def compose(body: JSON, model: Model, cluster: Cluster, settings: Settings) -> A
     built_in = ANSWER.format(model=model.name, cluster=cluster.name, quote=quote(text), seen=seen)
     form = formed(body["response_format"]) if body.get("response_format") else None
 
+    calls = asked_calls(body, text) if settings.answer is None else []
+
     def choice(index: int) -> Choice:
+        if calls:
+            pieces_of = [("tool_calls", [piece]) for piece in in_pieces(calls)]
+            return Choice(index, (*thoughts, *pieces_of), "tool_calls", tuple(calls))
         script = settings.answer
         if script is None:
-            script = form or built_in + _draw(body.get("seed"), index)
+            script = form or built_in + results(body) + _draw(body.get("seed"), index)
         return _chosen(index, [*thoughts, *(("content", piece) for piece in pieces(script))], body)
 
     count = body.get("n")

@@ -1,0 +1,177 @@
+"""Tools at work: the functions that a prompt named run on this thread, and no other ever does.
+
+    toolbox = Toolbox(tools_of([speed]))
+    toolbox.run(call).result
+
+Whatever comes of a call is a text for the model; what goes wrong is a line for the person, too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import builtins
+import inspect
+import json
+import sys
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from types import BuiltinFunctionType
+from typing import Any
+
+from .gateway.schemas import Invalid
+from .gateway.tools import Call, Tool
+from .text import clean, line
+
+#: Requests whose calls are run, unless more or fewer are asked for.
+ROUNDS = 8
+#: Characters of a result that go to the model.
+MOST_CHARACTERS = 50_000
+
+#: What a call's end is in a generator: it yields what has to be awaited, and returns the call.
+Steps = Generator[Any, Any, Call]
+
+
+def plain(value: Any) -> str:
+    """What a function returned, as a model reads it: a text as it is, else JSON, else its repr."""
+    if isinstance(value, str):
+        return value
+    try:
+        return json.dumps(value, ensure_ascii=False)
+    except (TypeError, ValueError, RecursionError):
+        return repr(value)
+
+
+def on_stderr(notice: str) -> None:
+    """Say a line to a person who listens nowhere else."""
+    print(notice, file=sys.stderr)
+
+
+def confirmed(call: Call) -> str:
+    """Ask the person whether a call may run; why it may not, in words."""
+    nobody = "nobody is here to confirm it"
+    # A kernel's front end puts a function of its own in this place; what is built in needs a
+    # terminal.
+    if isinstance(builtins.input, BuiltinFunctionType) and not (sys.stdin and sys.stdin.isatty()):
+        return nobody
+    try:
+        said = input(f"Run {line(str(call), 2000)}? [y/N] ")
+    except Exception:  # no input is allowed, or it has ended
+        return nobody
+    return "" if said.strip().casefold() in ("y", "yes") else "it was not confirmed"
+
+
+@dataclass
+class Toolbox:
+    """The tools of one prompt, and how they are run.
+
+    `rounds` is how many answers with calls are followed. `confirm` says why a call may not run
+    (empty where it may), `tell` gets the lines for the person, `as_text` makes what is sent of a
+    value.
+    """
+
+    tools: Mapping[str, Tool]
+    rounds: int = ROUNDS
+    confirm: Callable[[Call], str] = lambda call: ""
+    tell: Callable[[str], None] = on_stderr
+    as_text: Callable[[Any], str] = plain
+    show: Callable[[Call], None] = field(default=lambda call: None)
+
+    @property
+    def fields(self) -> list[dict[str, Any]]:
+        """The tools as a request has them."""
+        return [tool.field for tool in self.tools.values()]
+
+    def run(self, call: Call) -> Call:
+        """Run a call on this thread; what it returns to be awaited is awaited here, too."""
+        steps = self._steps(call)
+        try:
+            waited_for = next(steps)
+            try:
+                value = awaited(waited_for)
+            except Exception as error:
+                steps.throw(error)
+            else:
+                steps.send(value)
+        except StopIteration as end:
+            return self._shown(end.value)
+        raise AssertionError("unreachable")
+
+    async def arun(self, call: Call) -> Call:
+        """The same for a caller with an event loop: there it is awaited."""
+        steps = self._steps(call)
+        try:
+            waited_for = next(steps)
+            try:
+                value = await waited_for
+            except Exception as error:
+                steps.throw(error)
+            else:
+                steps.send(value)
+        except StopIteration as end:
+            return self._shown(end.value)
+        raise AssertionError("unreachable")
+
+    def _shown(self, call: Call) -> Call:
+        self.show(call)
+        return call
+
+    def _steps(self, call: Call) -> Steps:
+        self.show(call)
+        tool = self.tools.get(call.name)
+        if tool is None:
+            name = line(call.name) or "A tool without a name"
+            self.tell(f"{name} was asked for and did not run: it is none of the tools.")
+            return self._failed(call, f"There is no such tool. There are: {', '.join(self.tools)}.")
+        if refusal := self.confirm(call):
+            self.tell(f"{call} did not run: {refusal}.")
+            return self._failed(call, f"This call was not allowed: {refusal}.")
+        try:
+            value = tool.called(call.arguments)
+            if inspect.isawaitable(value):
+                value = yield value
+            text = clean(self.as_text(value))
+        except Invalid as error:
+            self.tell(f"{call.name} did not run: {error}")
+            return self._failed(call, f"The arguments are wrong: {error}")
+        except (Exception, SystemExit) as error:
+            text = f"{type(error).__name__}: {error}"
+            self.tell(f"{call.name} failed: {line(text)}")
+            return self._failed(call, clean(text))
+        return replace(call, result=_cut(text))
+
+    def _failed(self, call: Call, why: str) -> Call:
+        return replace(call, result=_cut(why), failed=True)
+
+
+def _cut(text: str) -> str:
+    left = len(text) - MOST_CHARACTERS
+    return text if left <= 0 else f"{text[:MOST_CHARACTERS]}\n({left:,} more characters left out)"
+
+
+def awaited(awaitable: Any) -> Any:
+    """The result of something to be awaited, on this thread.
+
+    It gets a loop of its own: where this is a kernel's main thread, its loop runs this very cell.
+    """
+
+    async def wait() -> Any:
+        return await awaitable
+
+    with _no_running_loop(), asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+        return runner.run(wait())
+
+
+@contextmanager
+def _no_running_loop() -> Any:
+    """Let another loop run on a thread whose own waits meanwhile, as asyncio has it for loops."""
+    running = asyncio._get_running_loop()
+    swap = getattr(asyncio.tasks, "_swap_current_task", None)  # from Python 3.12 on
+    task = swap(running, None) if swap and running is not None else None
+    asyncio._set_running_loop(None)
+    try:
+        yield
+    finally:
+        asyncio._set_running_loop(running)
+        if swap and running is not None:
+            swap(running, task)
