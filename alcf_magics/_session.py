@@ -207,7 +207,9 @@ class Session(ManyTexts):
 
         The completion is `history[-1]` afterwards. Leaving the loop closes the connection.
         """
-        return _pieces(self.exchange(prompt, model, cluster=cluster, system=system, **parameters))
+        from .exchanges import pieces
+
+        return pieces(self.exchange(prompt, model, cluster=cluster, system=system, **parameters))
 
     async def astream(
         self,
@@ -375,18 +377,6 @@ def _execution() -> Execution | None:
     from .gateway.conversations import Execution
 
     return Execution(str(cell), str(run))
-
-
-def _pieces(exchange: Exchange) -> Iterator[str]:
-    from .gateway.accumulator import Follower
-
-    text = Follower()
-    with exchange:
-        for answer in exchange:
-            if piece := text.new(answer):
-                yield piece
-    if exchange.completion is not None and (rest := text.rest(exchange.completion.text)):
-        yield rest
 
 
 _session: Session | None = None

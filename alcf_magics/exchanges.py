@@ -27,7 +27,7 @@ from .errors import (
     StreamBroken,
     in_one_line,
 )
-from .gateway.accumulator import Accumulator
+from .gateway.accumulator import Accumulator, Follower
 from .gateway.chat import ChatRequest
 from .gateway.chunks import Chunk
 from .gateway.completions import Completion
@@ -366,3 +366,14 @@ class Exchange:
             show(self._view)
             return True
         return False
+
+
+def pieces(exchange: Exchange) -> Iterator[str]:
+    """The pieces of the answer's text as they come."""
+    text = Follower()
+    with exchange:
+        for answer in exchange:
+            if piece := text.new(answer):
+                yield piece
+    if exchange.completion is not None and (rest := text.rest(exchange.completion.text)):
+        yield rest

@@ -30,6 +30,8 @@ from .pillow import (
 
 #: Bytes of a file that is read.
 MOST_BYTES = 50_000_000
+#: Characters of a path that are shown.
+_PATH = 200
 #: Formats that servers read themselves.
 _SENDABLE = ("PNG", "JPEG", "GIF", "WebP")
 KINDS = (
@@ -123,7 +125,7 @@ def _no_image(name: str, kind: str) -> RequestRefused:
 def _named(value: str | Path, fetch: Fetch) -> Picture:
     text = str(value)
     if isinstance(value, Path) or not is_address(text):
-        return from_bytes(line(text, 80), _file(Path(text)))
+        return from_bytes(line(text, _PATH), _file(Path(text)))
     if text.startswith("data:"):
         return from_bytes("the image", _data(text))
     scheme = text.partition(":")[0].casefold()
@@ -144,7 +146,7 @@ def _data(text: str) -> bytes:
 
 def _file(path: Path) -> bytes:
     """A file's bytes. Raises RequestRefused for what is none, is missing or is too large."""
-    name = line(str(path), 80)
+    name = line(str(path), _PATH)
     try:
         path = path.expanduser()
         if not path.exists():
