@@ -19,7 +19,6 @@ from ..errors import AlcfError
 from ..gateway.kinds import Word
 from ..gateway.parameters import PARAMETERS
 from ..showing.formats import FORMATS
-from .names import schema_names, tool_names
 from .options import login_parser, logout_parser, models_parser, prompt_parser
 
 if TYPE_CHECKING:
@@ -99,8 +98,8 @@ class Completions:
             "--file": paths,
             "--out": lambda word: self._variables(),
             "--format": lambda word: FORMATS,
-            "--schema": lambda word: self._named(schema_names, word),
-            "--tools": lambda word: self._named(tool_names, word),
+            "--schema": lambda word: self._named("schema_names", word),
+            "--tools": lambda word: self._named("tool_names", word),
             **{
                 max(parameter.flags, key=len): _choices(parameter.kind)
                 for parameter in PARAMETERS
@@ -157,10 +156,12 @@ class Completions:
             if not name.startswith("_") and hidden.get(name) is not value
         }
 
-    def _named(self, fitting: Callable[[dict[str, Any]], list[str]], word: str) -> list[str]:
+    def _named(self, fitting: str, word: str) -> list[str]:
         """The person's own names that fit, behind what of a list was typed before."""
+        from . import names  # at a Tab, and not with the extension
+
         before = word[: max(word.rfind("["), word.rfind(",")) + 1]
-        return [f"{before}{name}" for name in sorted(fitting(self._own()))]
+        return [f"{before}{name}" for name in sorted(getattr(names, fitting)(self._own()))]
 
 
 def _offer(name: str) -> Any:
