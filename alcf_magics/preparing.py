@@ -11,12 +11,13 @@ from .errors import RequestRefused
 from .gateway.chat import ChatRequest, Message
 from .gateway.forms import FIELD, Form
 from .gateway.models import Model
+from .gateway.parameters import ROUNDS
 from .gateway.parameters import fitted as fields_fitted
 from .gateway.schemas import Schema
 from .gateway.tools import tools_of
 from .showing.formats import FORMATS
 from .told import SILENT, Told
-from .tool_calls import ROUNDS, Toolbox, confirmed, on_stderr, plain
+from .tool_calls import Toolbox, confirmed, on_stderr, plain
 
 _NOTHING = "Nothing was sent."
 

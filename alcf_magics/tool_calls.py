@@ -19,12 +19,11 @@ from dataclasses import dataclass, field, replace
 from types import BuiltinFunctionType
 from typing import Any
 
+from .gateway.parameters import ROUNDS
 from .gateway.schemas import Invalid
 from .gateway.tools import Call, Tool
 from .text import clean, line
 
-#: Requests whose calls are run, unless more or fewer are asked for.
-ROUNDS = 8
 #: Characters of a result that go to the model.
 MOST_CHARACTERS = 50_000
 
@@ -137,7 +136,7 @@ class Toolbox:
         except (Exception, SystemExit) as error:
             text = f"{type(error).__name__}: {error}"
             self.tell(f"{call.name} failed: {line(text)}")
-            return self._failed(call, clean(text))
+            return self._failed(call, clean(self.as_text(text)))  # which hides what is to stay
         return replace(call, result=_cut(text))
 
     def _failed(self, call: Call, why: str) -> Call:

@@ -20,7 +20,6 @@ from ..gateway.kinds import Word
 from ..gateway.parameters import PARAMETERS
 from ..images.kinds import is_image
 from ..showing.formats import FORMATS
-from .names import schema_names, tool_names
 from .options import login_parser, logout_parser, models_parser, prompt_parser
 
 if TYPE_CHECKING:
@@ -103,8 +102,8 @@ class Completions:
             "--image": lambda word: [*self._images(), *image_paths(word)],
             "--out": lambda word: self._variables(),
             "--format": lambda word: FORMATS,
-            "--schema": lambda word: self._named(schema_names, word),
-            "--tools": lambda word: self._named(tool_names, word),
+            "--schema": lambda word: self._named("schema_names", word),
+            "--tools": lambda word: self._named("tool_names", word),
             **{
                 max(parameter.flags, key=len): _choices(parameter.kind)
                 for parameter in PARAMETERS
@@ -164,10 +163,12 @@ class Completions:
     def _images(self) -> list[str]:
         return sorted(name for name, value in self._own().items() if _fits(value, is_image))
 
-    def _named(self, fitting: Callable[[dict[str, Any]], list[str]], word: str) -> list[str]:
+    def _named(self, fitting: str, word: str) -> list[str]:
         """The person's own names that fit, behind what of a list was typed before."""
+        from . import names  # at a Tab, and not with the extension
+
         before = word[: max(word.rfind("["), word.rfind(",")) + 1]
-        return [f"{before}{name}" for name in sorted(fitting(self._own()))]
+        return [f"{before}{name}" for name in sorted(getattr(names, fitting)(self._own()))]
 
 
 def _fits(value: Any, fits: Callable[[Any], bool]) -> bool:

@@ -8,9 +8,8 @@ from typing import Any
 
 from IPython.core.error import UsageError
 
-from ..gateway.parameters import PARAMETERS, Parameter
+from ..gateway.parameters import PARAMETERS, ROUNDS, Parameter
 from ..showing.formats import FORMATS
-from ..tool_calls import ROUNDS
 from .arguments import Parser
 
 

@@ -115,6 +115,18 @@ def test_a_tool_runs_on_the_main_thread_also_where_it_is_awaited(ready: Shell) -
     assert [call.result for call in cell.value.calls] == ["true"]
 
 
+def test_a_token_in_a_result_or_an_error_stays_here(
+    ready: Shell, in_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in all that comes into a prompt."""
+    token = "t0k3n-" * 6
+    monkeypatch.setenv("ALCF_AI_TOKEN", token)
+    ready.run(f"def tells(): return {token!r}\ndef fails(): raise ValueError({token!r})")
+    ready.run(f"%%alcf {MODEL} --tools tells,fails\ntells, fails")
+    given = [m["content"] for m in prompts(in_sandbox)[1]["messages"] if m["role"] == "tool"]
+    assert given == ["(token)", "ValueError: (token)"]
+
+
 @pytest.mark.parametrize(("said", "runs"), [("y", 1), ("YES ", 1), ("", 0), ("n", 0), ("ok", 0)])
 def test_ask_confirms_each_call(
     ready: Shell, monkeypatch: pytest.MonkeyPatch, said: str, runs: int
