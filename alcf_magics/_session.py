@@ -15,8 +15,8 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ._many import ManyTexts
 from .connection import CATALOG_SECONDS, Connection
+from .many.many_texts import ManyTexts
 from .settings import SETTING_NAMES, Settings
 from .told import SILENT, Told
 
@@ -266,8 +266,10 @@ class Session(ManyTexts):
         from .gateway.answer_file import key_of
         from .gateway.chat import default_system
         from .gateway.parameters import wanted
+        from .gateway.preparing import fitted, prepared
         from .gateway.vision import check_vision
-        from .preparing import equipped, fitted, prepared, with_images
+        from .images.prompts import with_images
+        from .tools.toolbox import equipped
 
         named = self._named(model)
         asking = self.chats.asking(chat)

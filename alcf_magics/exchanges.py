@@ -26,16 +26,17 @@ from .errors import (
     GatewayUnreachable,
     StreamBroken,
     in_one_line,
+    interrupted_prompt,
 )
 from .gateway.accumulator import Accumulator, Follower
+from .gateway.calls import Call
 from .gateway.chat import ChatRequest
 from .gateway.chunks import Chunk
 from .gateway.completions import Completion
 from .gateway.models import Model
-from .gateway.tools import Call
-from .rounds import Rounds
+from .gateway.rounds import Rounds
 from .told import SILENT, Told
-from .tool_calls import Toolbox
+from .tools.toolbox import Toolbox
 
 if TYPE_CHECKING:
     from .connection import Connection
@@ -334,7 +335,7 @@ class Exchange:
         why = str(error)
         if isinstance(error, KeyboardInterrupt):
             why = "interrupted"
-            in_one_line(error, kept=began)
+            in_one_line(error, interrupted_prompt(kept=began))
         self._show(lambda view: view.fail(self.completion, why))
 
     def _as_completion(self) -> Completion:

@@ -11,11 +11,11 @@ from ..errors import AnswerInvalid
 from ..showing.display import answer_html, call_html, line_html
 from ..showing.formats import FORMATS
 from ..text import line, words
+from .calls import Call
 from .chat import ChatRequest
 from .chunks import Usage
 from .models import Model
 from .records import Record, version
-from .tools import Call
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,8 @@ from ..errors import AlcfError
 from ..showing.display import answer_html, line_html
 from ..text import line
 from .answer_file import AnswerFile, saved
+from .calls import Call
 from .chat import Message, estimate, new_session_id
-from .tools import Call
 
 if TYPE_CHECKING:
     from .completions import Completion

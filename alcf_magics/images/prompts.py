@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import RequestRefused
 from ..gateway.chat import SHAPE, Message
+from ..told import Told, tell
 from .picture import Picture
+
+if TYPE_CHECKING:
+    from .loading import Fetch
 
 
 def content(pieces: Iterable[str | Picture]) -> list[dict[str, Any]]:
@@ -36,3 +40,23 @@ def with_pictures(
     last = messages[-1]
     before = last.content if isinstance(last.content, tuple) else content([last.text])
     return [*messages[:-1], replace(last, content=(*before, *content(pictures)))]
+
+
+def with_images(
+    prompt: str | Sequence[Message | Mapping[str, Any]], images: Any, fetch: Fetch, told: Told
+) -> str | Sequence[Message | Mapping[str, Any]]:
+    """The prompt with an image or a list of them at its end; what was done to them is told.
+
+    Raises RequestRefused for what is no image.
+    """
+    if not isinstance(images, list | tuple) and images is not None:
+        images = [images]
+    if not images:
+        return prompt
+    from .loading import gathered
+
+    pictures = gathered(images, fetch)
+    for picture in pictures:
+        if picture.changes:
+            tell(told, f"{picture.name}: {picture.about}")
+    return with_pictures(prompt, pictures)

@@ -22,9 +22,9 @@ from .view import END_CHARACTERS, Live
 
 if TYPE_CHECKING:
     from ..gateway.accumulator import Accumulator
+    from ..gateway.calls import Call
     from ..gateway.completions import Completion
     from ..gateway.models import Model
-    from ..gateway.tools import Call
 
 #: Characters that are committed at once, at least; and how many outputs they may become at most,
 #: because JupyterLab folds a cell's outputs away beyond 50.

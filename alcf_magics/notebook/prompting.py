@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from ..tool_calls import plain
+from ..tools.toolbox import plain
 from .composing import Typed, compose
 from .live import NotebookLive
 from .names import named_schema, named_tools

@@ -10,9 +10,9 @@ from .view import Live
 
 if TYPE_CHECKING:
     from ..gateway.accumulator import Accumulator
+    from ..gateway.calls import Call
     from ..gateway.completions import Completion
     from ..gateway.models import Model
-    from ..gateway.tools import Call
 
 #: Seconds of silence after which a terminal says what it waits for.
 PATIENCE_SECONDS = 3.0

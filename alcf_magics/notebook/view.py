@@ -9,9 +9,9 @@ from .pacing import Pace
 
 if TYPE_CHECKING:
     from ..gateway.accumulator import Accumulator
+    from ..gateway.calls import Call
     from ..gateway.completions import Completion
     from ..gateway.models import Model
-    from ..gateway.tools import Call
 
 
 #: Characters of the end of an answer that is drawn where the whole costs too much.

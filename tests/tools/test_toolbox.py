@@ -15,9 +15,11 @@ from pydantic import BaseModel
 
 from alcf_magics import Chat, RequestRefused
 from alcf_magics._session import Session
-from alcf_magics.gateway.tools import Call, tools_of
+from alcf_magics.gateway.calls import Call
 from alcf_magics.sandbox import Sandbox
-from alcf_magics.tool_calls import MOST_CHARACTERS, Toolbox, awaited
+from alcf_magics.tools.awaiting import awaited
+from alcf_magics.tools.functions import tools_of
+from alcf_magics.tools.toolbox import MOST_CHARACTERS, Toolbox
 from support.logins import logged_in
 
 MODEL = "metis:gpt-oss-120b"

@@ -9,15 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from .errors import AlcfError, AnswerInvalid
-from .gateway.accumulator import Accumulator
-from .gateway.chat import ChatRequest, Message
-from .gateway.completions import Choice, Completion
-from .gateway.forms import is_against_form
-from .gateway.reading import Read, noted, read
-from .gateway.tools import Call
-from .tool_calls import Toolbox
+from ..errors import AlcfError, AnswerInvalid
+from .accumulator import Accumulator
+from .calls import Call
+from .chat import ChatRequest, Message
+from .completions import Choice, Completion
+from .forms import is_against_form
+from .reading import Read, noted, read
+
+if TYPE_CHECKING:
+    from ..tools.toolbox import Toolbox
 
 _AGAIN = "That answer cannot be used. {what} Answer again, whole, with JSON alone."
 

@@ -8,24 +8,29 @@ Whatever comes of a call is a text for the model; what goes wrong is a line for 
 
 from __future__ import annotations
 
-import asyncio
 import builtins
 import inspect
 import json
 import sys
 from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from types import BuiltinFunctionType
 from typing import Any
 
-from .gateway.parameters import ROUNDS
-from .gateway.schemas import Invalid
-from .gateway.tools import Call, Tool
-from .text import clean, line
+from ..errors import RequestRefused
+from ..gateway.calls import Call
+from ..gateway.chat import ChatRequest
+from ..gateway.parameters import ROUNDS
+from ..gateway.schemas import Invalid
+from ..text import clean, line
+from ..told import SILENT, Told
+from .awaiting import awaited
+from .functions import Tool, tools_of
 
 #: Characters of a result that go to the model.
 MOST_CHARACTERS = 50_000
+
+_NOTHING = "Nothing was sent."
 
 #: What a call's end is in a generator: it yields what has to be awaited, and returns the call.
 Steps = Generator[Any, Any, Call]
@@ -148,29 +153,30 @@ def _cut(text: str) -> str:
     return text if left <= 0 else f"{text[:MOST_CHARACTERS]}\n({left:,} more characters left out)"
 
 
-def awaited(awaitable: Any) -> Any:
-    """The result of something to be awaited, on this thread.
-
-    It gets a loop of its own: where this is a kernel's main thread, its loop runs this very cell.
-    """
-
-    async def wait() -> Any:
-        return await awaitable
-
-    with _no_running_loop(), asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
-        return runner.run(wait())
-
-
-@contextmanager
-def _no_running_loop() -> Any:
-    """Let another loop run on a thread whose own waits meanwhile, as asyncio has it for loops."""
-    running = asyncio._get_running_loop()
-    swap = getattr(asyncio.tasks, "_swap_current_task", None)  # from Python 3.12 on
-    task = swap(running, None) if swap and running is not None else None
-    asyncio._set_running_loop(None)
-    try:
-        yield
-    finally:
-        asyncio._set_running_loop(running)
-        if swap and running is not None:
-            swap(running, task)
+def equipped(
+    request: ChatRequest,
+    tools: Any,
+    *,
+    ask: bool = False,
+    rounds: int | None = None,
+    told: Told = SILENT,
+    as_text: Callable[[Any], str] | None = None,
+) -> Toolbox | None:
+    """The tools of a request; None for none. Raises RequestRefused."""
+    if tools is None:
+        if ask or rounds is not None:
+            raise RequestRefused("ask and rounds go with tools.", _NOTHING)
+        return None
+    if rounds is not None and (type(rounds) is not int or rounds < 1):
+        raise RequestRefused(f"rounds is a whole number, 1 or more, not {rounds!r:.60}.", _NOTHING)
+    if "tools" in request.fields:
+        raise RequestRefused("tools is given twice, by itself and by extra.", _NOTHING)
+    if request.fields.get("n", 1) != 1:
+        raise RequestRefused("With tools there is one answer: n is 1.", _NOTHING)
+    return Toolbox(
+        tools_of(tools),
+        rounds=ROUNDS if rounds is None else rounds,
+        confirm=confirmed if ask else lambda call: "",
+        tell=on_stderr if told is SILENT else told.notice,
+        as_text=as_text or plain,
+    )

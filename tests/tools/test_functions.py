@@ -12,8 +12,9 @@ import pytest
 from pydantic import Field
 
 from alcf_magics.errors import RequestRefused
+from alcf_magics.gateway.calls import Call
 from alcf_magics.gateway.schemas import Invalid
-from alcf_magics.gateway.tools import Call, Tool, tools_of
+from alcf_magics.tools.functions import Tool, tools_of
 
 
 class Unit(enum.Enum):
