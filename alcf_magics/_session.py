@@ -16,6 +16,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .connection import CATALOG_SECONDS, Connection
+from .errors import RequestRefused
 from .settings import SETTING_NAMES, Settings
 from .told import SILENT, Told
 
@@ -229,6 +230,7 @@ class Session:
         """
         from .exchanges import Exchange, fitted, prepared
 
+        _check_texts(model=model, cluster=cluster, system="" if system is None else system)
         asking = self.chats.asking(chat)
         keeps_system = system is None and asking.goes_on
         if system is None:
@@ -292,6 +294,14 @@ def _checked(name: str, value: Any) -> Any:
     if name not in SETTING_NAMES:
         raise TypeError(f"no such setting: {name}")
     return value
+
+
+def _check_texts(**given: object) -> None:
+    """Raises RequestRefused for a name or a system text that is no text."""
+    for name, value in given.items():
+        if not isinstance(value, str):
+            what = type(value).__name__
+            raise RequestRefused(f"{name} is a text, not {what}.", "Nothing was sent.")
 
 
 def _default_system(prompt: Prompt, default: str) -> str:

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from . import next_cell
 from .composing import Typed, compose
 from .live import NotebookLive
 from .options import PARAMETER_NAMES
@@ -67,7 +68,10 @@ def ask(
         **{name: getattr(options, name) for name in PARAMETER_NAMES},
     ).run()
     if options.next_cell and completion.parsed:
-        shell.set_next_input("\n\n".join(block.code.rstrip() for block in completion.parsed))
+        if code := next_cell.code_of(completion.parsed):
+            shell.set_next_input(code)
+        else:
+            told.notice("The answer has no Python: nothing was put into the next cell.")
     return completion
 
 

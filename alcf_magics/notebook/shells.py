@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import Any
+
+from IPython.core.magic import MagicAlias
+
+PROMPT_MAGIC = "alcf"
 
 
 def is_kernel(shell: Any) -> bool:
@@ -21,14 +26,33 @@ def is_headless(shell: Any) -> bool:
         return False
 
 
-def is_whole_cell(shell: Any, magic: str) -> bool:
-    """Whether the cell that runs is nothing but one line with this magic."""
+def prompt_magics(shell: Any) -> frozenset[str]:
+    """The names under which a prompt may be typed: our own, and what `%alias_magic` made of it."""
+    names = {PROMPT_MAGIC}
+    if shell is None:
+        return frozenset(names)
+    aliases = [
+        (name, magic.magic_name)
+        for magics in shell.magics_manager.magics.values()
+        for name, magic in magics.items()
+        if isinstance(magic, MagicAlias)
+    ]
+    for _ in aliases:  # of an alias, too
+        names.update(name for name, means in aliases if means in names)
+    return frozenset(names)
+
+
+def is_whole_cell(shell: Any) -> bool:
+    """Whether the cell that runs is nothing but one prompt, in a cell's magic or a line's."""
     try:
         code = str(shell.kernel.get_parent()["content"]["code"])
     except (AttributeError, KeyError):
         return False
-    if code.lstrip().startswith(f"%%{magic}"):
-        return True
+    names = prompt_magics(shell)
+    cell = re.match(r"\s*%%(\w+)", code)
+    if cell is not None:
+        return cell[1] in names
     lines = [line.strip() for line in code.splitlines()]
     statements = [line for line in lines if line and not line.startswith("#")]
-    return len(statements) == 1 and statements[0].startswith(f"%{magic}")
+    line = re.match(r"%(\w+)", statements[0]) if len(statements) == 1 else None
+    return line is not None and line[1] in names
