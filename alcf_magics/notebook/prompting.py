@@ -10,6 +10,7 @@ from . import next_cell
 from .composing import Typed, compose
 from .live import NotebookLive
 from .options import PARAMETER_NAMES
+from .shells import is_kernel
 from .terminal import TerminalLive
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def ask(
     __tracebackhide__ = True  # of an interrupt, a reader wants to see the cell
 
     def view(model: Model) -> View:
-        if not hasattr(shell, "kernel"):
+        if not is_kernel(shell):
             return TerminalLive(model)
         return NotebookLive(model, alone=alone, format=options.format, widgets=widgets, made=made)
 

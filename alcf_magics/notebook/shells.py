@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import os
 import re
 import sys
 from typing import Any
@@ -9,16 +11,36 @@ from typing import Any
 from IPython.core.magic import MagicAlias
 
 PROMPT_MAGIC = "alcf"
+_CONSOLES = ("jupyter-console", "jupyter-qtconsole", "jupyter_console", "qtconsoleapp")
 
 
 def is_kernel(shell: Any) -> bool:
-    """Whether outputs go to a notebook, and not to a terminal."""
-    return hasattr(shell, "kernel")
+    """Whether outputs go to a notebook, and not to a terminal, or to a console of Jupyter's."""
+    return hasattr(shell, "kernel") and not _is_console()
+
+
+def _is_console() -> bool:
+    """Whether this kernel belongs to a console, which has no pages, no widgets and no updates.
+
+    No message says so; but it is the console that started the kernel.
+    """
+    return any(name in word for word in _parent_command()[:3] for name in _CONSOLES)
+
+
+@functools.cache
+def _parent_command() -> tuple[str, ...]:
+    """The command line of the process that started this one; empty where that is not known."""
+    try:
+        import psutil  # comes with ipykernel
+
+        return tuple(psutil.Process(os.getppid()).cmdline())
+    except Exception:  # whatever a platform comes up with: then it is a notebook's
+        return ()
 
 
 def is_headless(shell: Any) -> bool:
     """Whether nobody can answer a question: nbclient, papermill, a batch job, a pipe."""
-    if not is_kernel(shell):
+    if not hasattr(shell, "kernel"):
         return not (sys.stdin and sys.stdin.isatty())
     try:
         return shell.kernel.get_parent()["content"].get("allow_stdin") is False
@@ -43,7 +65,9 @@ def prompt_magics(shell: Any) -> frozenset[str]:
 
 
 def is_whole_cell(shell: Any) -> bool:
-    """Whether the cell that runs is nothing but one prompt, in a cell's magic or a line's."""
+    """Whether the cell that runs is nothing but one prompt, whose value it will show."""
+    if getattr(shell, "ast_node_interactivity", "") == "none":
+        return False
     try:
         code = str(shell.kernel.get_parent()["content"]["code"])
     except (AttributeError, KeyError):
