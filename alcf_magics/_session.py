@@ -15,6 +15,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ._many import ManyTexts
 from .connection import CATALOG_SECONDS, Connection
 from .errors import RequestRefused
 from .settings import SETTING_NAMES, Settings
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     Prompt = str | Sequence[Message | Mapping[str, Any]]
 
 
-class Session:
+class Session(ManyTexts):
     """A login, a gateway and what was asked of it. Safe to use from several threads.
 
     Everything that asks the gateway raises an AlcfError for whatever goes wrong.
@@ -138,20 +139,29 @@ class Session:
         *,
         cluster: str = "",
         system: str | None = None,
-        format: str = "markdown",
+        format: str | None = None,
+        schema: Any = None,
         **parameters: Any,
     ) -> Completion:
         """Send a prompt, or a list of messages as OpenAI has them; the whole completion.
 
-        `model` and `cluster` are names as in `-m` and `--cluster`, `format` is markdown, text,
-        json or code. `parameters` are those of the magic under the names in gateway/parameters.py:
+        `model` and `cluster` are names as in `-m` and `--cluster`, `format` is markdown (the
+        default), text, json or code. `schema` is what the answer has to be, as `.parsed` then: a
+        JSON schema, a pydantic model, a dataclass, a TypedDict, or a list of one of these.
+        `parameters` are those of the magic under the names in gateway/parameters.py:
         temperature (0 to 2), max_tokens (1 or more), stop (a text or up to 4), n, extra, … What is
         not given is as `choose` has it. A value that is wrong, or that the model does not take, is
         a RequestRefused, and nothing is sent. What ends an answer early carries what came as
         `.completion`.
         """
         return self.exchange(
-            prompt, model, cluster=cluster, system=system, format=format, **parameters
+            prompt,
+            model,
+            cluster=cluster,
+            system=system,
+            format=format,
+            schema=schema,
+            **parameters,
         ).run()
 
     async def aask(
@@ -161,12 +171,19 @@ class Session:
         *,
         cluster: str = "",
         system: str | None = None,
-        format: str = "markdown",
+        format: str | None = None,
+        schema: Any = None,
         **parameters: Any,
     ) -> Completion:
         """The same as `ask`, awaited; several may run at once."""
         exchange = await self._aexchange(
-            prompt, model, cluster=cluster, system=system, format=format, **parameters
+            prompt,
+            model,
+            cluster=cluster,
+            system=system,
+            format=format,
+            schema=schema,
+            **parameters,
         )
         return await exchange.arun()
 
@@ -215,7 +232,8 @@ class Session:
         *,
         cluster: str = "",
         system: str | None = None,
-        format: str = "markdown",
+        format: str | None = None,
+        schema: Any = None,
         view: Callable[[Model], View] | None = None,
         bind: Callable[[Completion], None] = lambda completion: None,
         told: Told = SILENT,
@@ -226,17 +244,23 @@ class Session:
         """One prompt that is ready to be sent, for whoever shows it; see exchanges.py.
 
         `view` makes what shows the answer, `bind` gets the completion however the answer ends.
-        In a `chat` it goes on; `trim` leaves the oldest turns out where they do not fit.
+        `schema` is whatever a Schema can be made of. In a `chat` it goes
+        on; `trim` leaves the oldest turns out where they do not fit.
         """
-        from .exchanges import Exchange, fitted, prepared
+        from .exchanges import Exchange
+        from .gateway.answer_file import key_of
+        from .gateway.parameters import wanted
+        from .preparing import fitted, prepared
 
         _check_texts(model=model, cluster=cluster, system="" if system is None else system)
+        named = self._named(model)
         asking = self.chats.asking(chat)
         keeps_system = system is None and asking.goes_on
         if system is None:
             default = "" if keeps_system else self.unchecked_settings.system
             system = _default_system(prompt, default)
-        request = prepared(prompt, system, format, parameters)
+        format = format or ("markdown" if schema is None else "json")
+        request = prepared(prompt, system, format, parameters, schema)
         model = model or asking.model(cluster)
         place = self.resolve(model, cluster, told=told)
         request = fitted(request, parameters, self._defaults, place, told)
@@ -251,7 +275,17 @@ class Session:
             bind=bind,
             told=told,
             asking=asking,
+            key=key_of(
+                named,
+                request.messages,
+                wanted(parameters, self._defaults),
+                schema=request.schema.json if request.schema is not None else None,
+            ),
         )
+
+    def _named(self, model: str) -> str:
+        """The model as it was typed or set in the notebook, its alias resolved; empty for none."""
+        return self.unchecked_settings.meant(model or str(self._chosen.get("model", "")))
 
     async def _aexchange(self, prompt: Prompt, model: str, **options: Any) -> Exchange:
         from anyio import to_thread

@@ -12,7 +12,7 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -207,13 +207,32 @@ class Connection:
         finally:  # what the event loop takes away after an interrupt comes too late to be shown
             told.waiting("")
 
-    def post(self, path: str, body: Mapping[str, Any], told: Told = SILENT) -> Any:
+    async def aask(self, call: Callable[[], Awaitable[T]]) -> T:
+        """The same for a caller with an event loop of its own; leaving it ends the request."""
+
+        async def once() -> AsyncIterator[T]:
+            from .exchanges import Policy
+
+            yield await Policy().run(call)
+
+        with self.noting():
+            with contextlib.suppress(CancelledError):
+                async with contextlib.aclosing(self.runtime.aiterate(once)) as arrivals:
+                    async for answers in arrivals:
+                        for _, answer in answers:
+                            return answer
+            raise AlcfError("The session was closed while it waited.")
+
+    def post(
+        self, path: str, body: Mapping[str, Any], told: Told = SILENT, *, asked: str = ""
+    ) -> Any:
         """What the gateway answers to a request that is no chat. Raises an AlcfError.
 
-        `path` is under the gateway's address (`sophia/vllm/v1/embeddings`), or whole.
+        `path` is under the gateway's address (`sophia/vllm/v1/embeddings`), or whole; `asked`
+        names what is asked, for errors.
         """
         gateway = self.gateway
-        return self.ask(lambda: gateway.post(path, body, told=told), told)
+        return self.ask(lambda: gateway.post(path, body, told=told, asked=asked), told)
 
     @contextlib.contextmanager
     def noting(self) -> Iterator[None]:
@@ -245,7 +264,10 @@ class Connection:
     def _sent_again(self, old: Completion) -> Completion:
         from .exchanges import Exchange
 
-        return Exchange(self, old.place, old.request, asked=old.asked, format=old.format).run()
+        format = old.format if old.request.form is None else "json"
+        return Exchange(
+            self, old.place, old.request, asked=old.asked, format=format, key=old.key
+        ).run()
 
     def _whoami(self) -> Mapping[str, Any]:
         gateway = self.gateway

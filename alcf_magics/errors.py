@@ -44,11 +44,15 @@ RUN_AGAIN_IN = "Run the cell again in {wait}."
 SEE_HELP = "See %alcf --help"
 SEE_MODELS = "See what runs: %alcf_models"
 ANOTHER_PLACE = "Another cluster may have the model: %alcf_models"
+SEE_BATCHES = "Yours: alcf_magics.session().batches()"
+NO_BATCHES = "Take another model (ALCF's list marks those with batches), or session().map(…)"
+CHECK_BATCH = "Can the service read and write in its folder? Then submit it anew."
 LOADING = f"Loading takes 10 to 15 minutes; run the cell again then. {SEE_MODELS}"
 SHORTEN = "Shorten the prompt, ask for less with --max-tokens, or take another model: %alcf_models"
 CHECK_NETWORK = (
     "Check the network (on a compute node: the proxy) and %config AlcfMagics.gateway_url"
 )
+INSTALL_SCHEMA = "Install it: %pip install 'alcf-magics[schema]'"
 CHECK_GATEWAY = "Check the gateway's address: %config AlcfMagics.gateway_url"
 
 #: Characters of what an error says in a cell.
@@ -134,7 +138,12 @@ class RateLimited(AlcfError):
 
 
 class RequestRefused(AlcfError):
-    """The request itself was refused: a wrong value, or a prompt longer than the window."""
+    """The request itself was refused: a wrong value, or a prompt longer than the window.
+
+    `no_batches` says that the model takes no batches where it was asked.
+    """
+
+    no_batches: bool = False
 
 
 class GatewayError(AlcfError):

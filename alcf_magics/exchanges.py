@@ -13,30 +13,26 @@ from __future__ import annotations
 
 import contextlib
 import time
-import warnings
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import CancelledError
 from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import anyio
 
 from .errors import (
     AlcfError,
-    AnswerInvalid,
     GatewayUnreachable,
-    RequestRefused,
     StreamBroken,
     in_one_line,
 )
 from .gateway.accumulator import Accumulator
-from .gateway.chat import ChatRequest, Message
+from .gateway.chat import ChatRequest
 from .gateway.chunks import Chunk
 from .gateway.completions import Completion
 from .gateway.models import Model
-from .gateway.parameters import fitted as fields_fitted
-from .showing.formats import FORMATS
+from .rounds import Rounds
 from .told import SILENT, Told
 
 if TYPE_CHECKING:
@@ -88,6 +84,9 @@ class View(Protocol):
     def draw(self, answer: Accumulator) -> None:
         """Show the answer so far, if it is time to."""
 
+    def begin_again(self, why: str) -> None:
+        """Another request of this prompt goes out; the answer so far is not the last."""
+
     def finish(self, completion: Completion) -> None:
         """The answer is complete."""
 
@@ -117,8 +116,9 @@ class Exchange:
 
     `asked` is the model's name as it was asked for. `format` reads the whole answer. `view` shows
     the answer, and `bind` gets the completion, however the answer ended; what goes wrong in a
-    view costs nobody the answer. `asking` is where the prompt belongs. Whatever ends the answer
-    early carries the part that came as `.completion`: an AlcfError, or KeyboardInterrupt.
+    view costs nobody the answer. `asking` is where the prompt belongs, `key` that of what is asked,
+    see answer_file.py. Whatever ends the answer early carries the part that came as
+    `.completion`: an AlcfError, or KeyboardInterrupt.
     """
 
     def __init__(
@@ -134,16 +134,18 @@ class Exchange:
         told: Told = SILENT,
         policy: Policy | None = None,
         asking: Asking | None = None,
+        key: str = "",
     ) -> None:
         self.place = place
-        self.request = request
+        #: The requests of this prompt; most have one.
+        self.rounds = Rounds(request, format)
         #: The answer so far.
         self.answer = Accumulator(request.model, time.monotonic())
         #: The answer as it was kept; None before the end, and where nothing came.
         self.completion: Completion | None = None
         self._connection = connection
         self._asked = asked
-        self._format = format
+        self._key = key
         self._view = view
         self._bind = bind
         self._asking = asking
@@ -176,6 +178,11 @@ class Exchange:
         return self.completion
 
     @property
+    def request(self) -> ChatRequest:
+        """What was asked, as it is kept."""
+        return self.rounds.request
+
+    @property
     def _session_id(self) -> str:
         return self._asking.session_id if self._asking is not None else ""
 
@@ -187,14 +194,23 @@ class Exchange:
 
     def __iter__(self) -> Iterator[Accumulator]:
         """The answer so far, again and again, at least 20 times a second."""
-        for reads in self._connection.runtime.iterate(self._reads):
-            yield self._with(reads)
+        while True:
+            for reads in self._connection.runtime.iterate(self._reads):
+                yield self._with(reads)
+            if not (why := self.rounds.go_on(self.answer)):
+                return
+            self._begin_round(why)
 
     async def __aiter__(self) -> AsyncIterator[Accumulator]:
         """The answer so far, whenever something came."""
-        async with contextlib.aclosing(self._connection.runtime.aiterate(self._reads)) as all_reads:
-            async for reads in all_reads:
-                yield self._with(reads)
+        while True:
+            arriving = self._connection.runtime.aiterate(self._reads)
+            async with contextlib.aclosing(arriving) as all_reads:
+                async for reads in all_reads:
+                    yield self._with(reads)
+            if not (why := self.rounds.go_on(self.answer)):
+                return
+            self._begin_round(why)
 
     def _with(self, reads: list[tuple[float, list[Chunk]]]) -> Accumulator:
         for at, chunks in reads:
@@ -211,13 +227,19 @@ class Exchange:
             self._asking.begin()
         self._begun = True
 
+    def _begin_round(self, why: str) -> None:
+        """Another request goes out: what came is no refusal, and its answer comes anew."""
+        self._begin()
+        self._show(lambda view: view.begin_again(why))
+        self.answer = Accumulator(self.request.model, time.monotonic())
+
     async def _reads(self) -> AsyncIterator[list[Chunk]]:
         """The chunks, a read of the network at a time, of as many tries as the policy has."""
         tried = 0
         while True:
             tried += 1
             stream = self._gateway.stream(
-                self.place, self.request, self.answer.sent, self._told, self._session_id
+                self.place, self.rounds.sending, self.answer.sent, self._told, self._session_id
             )
             try:
                 async with contextlib.aclosing(stream):
@@ -226,6 +248,9 @@ class Exchange:
                 return
             except AlcfError as error:
                 failure = error
+            if self.rounds.falls_back(failure):
+                tried = 0
+                continue
             await self._policy.wait_out(failure, tried, self._told)
 
     # How it ends
@@ -276,7 +301,7 @@ class Exchange:
         """The answer is whole: read it, keep it, show it. Raises AnswerInvalid."""
         self._connection.account.note_answer()
         self._begin()  # also where nothing came, and that is the answer
-        completion, unread = self._read(self._as_completion())
+        completion, unread = self.rounds.read(self._as_completion())
         self._keep(completion)
         if unread is None:
             self._show(lambda view: view.finish(completion))
@@ -285,45 +310,31 @@ class Exchange:
         self._show(lambda view: view.fail(completion, unread.what))
         raise unread
 
-    def _read(self, completion: Completion) -> tuple[Completion, AnswerInvalid | None]:
-        """The completion with what its format reads, or why it cannot be read."""
-        try:
-            parsed = FORMATS[self._format].parse(completion.text)
-        except AnswerInvalid as error:
-            return completion, error
-        return replace(completion, format=self._format, parsed=parsed), None
-
     def _break_off(self, error: BaseException) -> None:
         """The answer ended early: keep what came, and let whatever ended it carry that."""
         if isinstance(error, AlcfError):
             self._connection.note(error)
-        if self.answer.began or isinstance(error, StreamBroken | KeyboardInterrupt):
+        began = self.answer.began or bool(self.rounds.past)
+        if began or isinstance(error, StreamBroken | KeyboardInterrupt):
             self._keep(self._as_completion())
             with contextlib.suppress(AttributeError):  # what has no room for it
                 error.completion = self.completion  # type: ignore[attr-defined]
         why = str(error)
         if isinstance(error, KeyboardInterrupt):
             why = "interrupted"
-            in_one_line(error, kept=self.answer.began)
+            in_one_line(error, kept=began)
         self._show(lambda view: view.fail(self.completion, why))
 
     def _as_completion(self) -> Completion:
-        answer = self.answer
-        completion = Completion(
-            choices=answer.choices,
-            request=self.request,
-            place=self.place,
-            asked=self._asked,
-            model=answer.model,
-            id=answer.id,
-            usage=answer.usage,
-            started=time.time() - (time.monotonic() - answer.started),
-            seconds=answer.seconds,
-            first_token_seconds=answer.first_token_seconds,
+        rounds = self.rounds
+        completion = self.answer.completion(
+            self.request, self.place, asked=self._asked, key=self._key
         )
-        if self._asking is None or not self._begun:
-            return completion
-        return replace(completion, noted=self._asking.about(completion))
+        completion = rounds.together(completion, self.answer)
+        notes = rounds.notes
+        if self._asking is not None and self._begun:
+            notes = [self._asking.about(completion), *notes]
+        return replace(completion, noted=" · ".join(filter(None, notes)))
 
     def _keep(self, completion: Completion) -> None:
         """Keep the completion, once."""
@@ -343,43 +354,3 @@ class Exchange:
             show(self._view)
             return True
         return False
-
-
-def prepared(
-    prompt: str | Sequence[Message | Mapping[str, Any]],
-    system: str,
-    format: str,
-    parameters: Mapping[str, Any],
-) -> ChatRequest:
-    """A request to any model, with every value checked. Raises RequestRefused, TypeError."""
-    if format not in FORMATS:
-        raise RequestRefused(
-            f"format is one of {', '.join(FORMATS)}, not {format!r:.60}.", "Nothing was sent."
-        )
-    return ChatRequest.of("", prompt, system, **parameters)
-
-
-def fitted(
-    request: ChatRequest,
-    given: Mapping[str, Any],
-    defaults: Mapping[str, Any],
-    place: Model,
-    told: Told,
-) -> ChatRequest:
-    """The request to one model: what was given, and the defaults that it takes; others are told.
-
-    Where nobody listens they are warnings.
-
-    Raises RequestRefused where the model does not take something that was given.
-    """
-    try:
-        fields, notices = fields_fitted(given, defaults, place)
-    except ValueError as error:
-        wrong = str(error)
-    else:
-        for notice in notices:
-            told.notice(notice)
-            if told is SILENT:  # of a plain call of Python's: then Python says it, once
-                warnings.warn(notice, stacklevel=4)
-        return replace(request, model=place.name, fields=fields)
-    raise RequestRefused(f"{wrong}.", "Nothing was sent; leave it out, or ask another model.")

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, overload
 
 from .errors import AlcfError
+from .gateway.answer_file import AnswerFile, saved
 from .gateway.chunks import Usage
 from .gateway.completions import Completion
-from .gateway.records import saved
 from .showing.display import line_html
 from .showing.tables import Cell, html_table, text_table
 from .showing.times import moment
@@ -102,11 +101,11 @@ class History(Sequence[Completion]):
     def save(self, file: str | Path, *, texts: bool = False) -> int:
         """Append the records to a file as JSON Lines; how many there were.
 
-        `texts` adds what was sent and what came back under `messages`, `text` and `reasoning`.
+        `texts` adds what was sent and what came back under `messages`, `text` and `reasoning`, so
+        that `session().map(…, save=file)` need not ask it again.
         """
-        lines = [json.dumps(saved(c, texts), ensure_ascii=False) + "\n" for c in self]
-        with Path(file).expanduser().open("a", encoding="utf-8") as out:
-            out.writelines(lines)
+        lines = [saved(completion, texts) for completion in self]
+        AnswerFile(file).append(*lines)
         return len(lines)
 
     def to_pandas(self) -> Any:

@@ -44,6 +44,9 @@ class Screen:
         if "draw" in self.fails:
             raise OSError("no space left on device")
 
+    def begin_again(self, why: str) -> None:
+        self._note("again", why)
+
     def finish(self, completion: Completion) -> None:
         self._note("finish")
 
@@ -125,8 +128,9 @@ def test_a_view_that_fails_costs_nobody_the_answer(
     assert screen.ends == ["finish"]
 
 
-def test_an_answer_in_the_wrong_format_is_kept(session: Session) -> None:
+def test_an_answer_in_the_wrong_format_is_kept(session: Session, sandbox: Sandbox) -> None:
     """What cannot be read as asked is the error's completion, bound, kept and shown."""
+    sandbox.answer = "no JSON"  # of itself the sandbox answers with what is asked for
     screen, bound = Screen(), list[Completion]()
     with pytest.raises(AnswerInvalid) as caught:
         session.exchange("hi", format="json", view=lambda place: screen, bind=bound.append).run()

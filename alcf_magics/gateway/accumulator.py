@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..text import Text, words
+from .chat import ChatRequest
 from .chunks import Chunk, Delta, Usage
-from .completions import Choice
+from .completions import Choice, Completion
+from .models import Model
 from .think_tags import ThinkTags
 
 
@@ -100,6 +103,24 @@ class Accumulator:
     def choices(self) -> tuple[Choice, ...]:
         """The choices as far as they have come, by index."""
         return tuple(parts.choice(index) for index, parts in sorted(self._choices.items()))
+
+    def completion(
+        self, request: ChatRequest, place: Model, *, asked: str = "", key: str = ""
+    ) -> Completion:
+        """The completion as far as it has come; see there for what it is given."""
+        return Completion(
+            choices=self.choices,
+            request=request,
+            place=place,
+            asked=asked,
+            model=self.model,
+            id=self.id,
+            usage=self.usage,
+            started=time.time() - (time.monotonic() - self.started),
+            seconds=self.seconds,
+            first_token_seconds=self.first_token_seconds,
+            key=key,
+        )
 
     @property
     def seconds(self) -> float:

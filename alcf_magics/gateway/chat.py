@@ -6,11 +6,13 @@ import hashlib
 import json
 import secrets
 from collections.abc import Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..errors import RequestRefused
+from .forms import FIELD, Form
 from .parameters import on_the_wire
+from .schemas import Schema
 
 #: What a message may be of.
 ROLES = ("system", "developer", "user", "assistant", "tool")
@@ -64,12 +66,16 @@ class ChatRequest:
     """What is asked of one model. `model` is the name as the catalog spells it.
 
     `fields` are the body's further fields by their names on the wire; only what is there is sent.
+    `form` is the form that the answer is to have; `in_words` says that it is asked in words, in
+    the system text of this request alone: `messages` know nothing of it.
     """
 
     model: str
     messages: tuple[Message, ...]
     fields: Mapping[str, Any] = field(default_factory=dict)
     stream: bool = True
+    form: Form | None = None
+    in_words: bool = False
 
     @classmethod
     def of(
@@ -91,19 +97,37 @@ class ChatRequest:
             wrong = str(error)
         raise RequestRefused(f"{wrong}.", "Nothing was sent; give another value.")
 
+    @property
+    def schema(self) -> Schema | None:
+        """The schema that the answer is to fit."""
+        return self.form.schema if self.form is not None else None
+
+    @property
+    def sent_messages(self) -> tuple[Message, ...]:
+        """The messages, with the form in words in the first system text where there is one."""
+        if self.form is None or not self.in_words:
+            return self.messages
+        first, *others = self.messages
+        if first.role in ("system", "developer") and isinstance(first.content, str):
+            content = f"{first.content}\n\n{self.form.words}"
+            return (replace(first, content=content), *others)
+        return (Message("system", self.form.words), *self.messages)
+
     def to_json(self, refused: Set[str] = frozenset()) -> dict[str, Any]:
         """The request body, without the fields that the server there is known to refuse."""
         body: dict[str, Any] = {
             "model": self.model,
-            "messages": [message.to_json() for message in self.messages],
+            "messages": [message.to_json() for message in self.sent_messages],
         }
         if self.stream:
             body |= {"stream": True, "stream_options": {"include_usage": True}}
+        if self.form is not None and not self.in_words and FIELD not in self.fields:
+            body[FIELD] = self.form.field
         return body | {name: v for name, v in self.fields.items() if name not in refused}
 
     def sha256(self, role: str) -> str:
         """The hash of all texts of a role in UTF-8, in hexadecimal; empty where there is none."""
-        texts = [message.text for message in self.messages if message.role == role]
+        texts = [message.text for message in self.sent_messages if message.role == role]
         return hashlib.sha256("\n".join(texts).encode()).hexdigest() if texts else ""
 
 
@@ -129,6 +153,14 @@ def messages_of(
     if not messages:
         raise RequestRefused("There is no message to send.", SHAPE)
     return (*first, *messages)
+
+
+def default_system(prompt: str | Sequence[Message | Mapping[str, Any]], default: str) -> str:
+    """The default system text, for whoever does not say one, also among the messages."""
+    if isinstance(prompt, str | bytes | Mapping) or not isinstance(prompt, Sequence):
+        return default
+    roles = [m.get("role") if isinstance(m, Mapping) else getattr(m, "role", "") for m in prompt]
+    return "" if "system" in roles or "developer" in roles else default
 
 
 def clean_prompt(text: str) -> str:

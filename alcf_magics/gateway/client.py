@@ -98,9 +98,13 @@ class Gateway:
         timeout: float = READ_TIMEOUT,
         *,
         told: Told = SILENT,
+        asked: str = "",
     ) -> Any:
-        """What the gateway answers to a JSON body that is no chat: embeddings, batches."""
-        return await self._json("POST", path, timeout=timeout, told=told, body=body)
+        """What the gateway answers to a JSON body that is no chat: embeddings, batches.
+
+        `asked` names what is asked, for errors; without it the path is named.
+        """
+        return await self._json("POST", path, timeout=timeout, told=told, body=body, asked=asked)
 
     async def _json(
         self,
@@ -110,6 +114,7 @@ class Gateway:
         timeout: float,
         told: Told,
         body: Mapping[str, Any] | None = None,
+        asked: str = "",
     ) -> Any:
         url = path if "://" in path else f"{self.url}/{path}"
         extensions = {"alcf_told": told}
@@ -123,7 +128,7 @@ class Gateway:
                 extensions=extensions,
                 headers={SESSION_HEADER: new_session_id()},
             ) as response:
-                content = await self._content(response, path)
+                content = await self._content(response, asked or path)
                 return _parsed(content, response, path)
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             failure = self._unreachable(error)

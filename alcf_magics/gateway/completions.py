@@ -22,6 +22,7 @@ class Choice:
     """One of the answers to a prompt (there is one unless more were asked for).
 
     `logprobs` is what the server gave of each token, as OpenAI has it; None unless asked for.
+    `parsed` is what the format read out of the text.
     """
 
     index: int
@@ -30,6 +31,7 @@ class Choice:
     finish_reason: str | None = None
     tool_calls: tuple[Mapping[str, Any], ...] = ()
     logprobs: Mapping[str, Any] | None = None
+    parsed: Any = None
 
 
 #: Stands for the first choice where nothing came.
@@ -46,7 +48,9 @@ class Completion:
     it was asked for (empty: the default), `model` the name as it was served. `started` counts
     seconds since 1970, `seconds` from sending to the last chunk, `first_token_seconds` to the
     first piece of text or reasoning (None if there was none). `format` is how it is shown,
-    `parsed` what that format read out of the text. `noted` says where in a chat it stands.
+    `parsed` what that format read out of the first choice's text. `noted` says what else there is
+    to know: how it was read, where in a chat it stands. `key` is that of what was asked, see
+    answer_file.py (empty where nobody said).
     """
 
     choices: tuple[Choice, ...]
@@ -62,6 +66,7 @@ class Completion:
     format: str = "markdown"
     parsed: Any = None
     noted: str = ""
+    key: str = ""
 
     @property
     def _first(self) -> Choice:

@@ -10,7 +10,6 @@ ones and of what came after them. How a question is sent is given from outside.
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 from ..errors import AlcfError
 from ..showing.display import answer_html, line_html
 from ..text import line
+from .answer_file import AnswerFile, saved
 from .chat import Message, new_session_id
-from .records import saved
 
 if TYPE_CHECKING:
     from .completions import Completion
@@ -246,17 +245,16 @@ class Chat:
     def save(self, file: str | Path) -> int:
         """Write it to a file as JSON Lines, a line a turn, as `history.save`; how many turns."""
         turns = self._turns
-        lines = [json.dumps(dict(turn.record), ensure_ascii=False) + "\n" for turn in turns]
-        Path(file).expanduser().write_text("".join(lines), encoding="utf-8")
-        return len(lines)
+        AnswerFile(file).replace(*(turn.record for turn in turns))
+        return len(turns)
 
     @classmethod
     def load(cls, file: str | Path) -> Chat:
         """The chat of a file that `save`, or `history.save` with texts, has written."""
         turns: list[Turn] = []
-        for number, text in enumerate(_lines(file), 1):
+        for number, value in enumerate(AnswerFile(file).values(), 1):
             try:
-                turns.append(_read(json.loads(text), turns))
+                turns.append(_read(value or {}, turns))
             except (ValueError, TypeError, KeyError, AttributeError, AlcfError):
                 raise AlcfError(
                     f"Line {number} of {line(str(file))} is no turn of a chat.",
@@ -283,12 +281,6 @@ class Chat:
         count = len(self)
         turns = f"{count} turn{'' if count == 1 else 's'}" if count else "no turns yet"
         return " · ".join(filter(None, [line(self.name) or "a chat", turns, self.model]))
-
-
-def _lines(file: str | Path) -> list[str]:
-    # Not splitlines: JSON leaves some of the characters that end a line there as they are.
-    text = Path(file).expanduser().read_text(encoding="utf-8", errors="replace")
-    return text.removesuffix("\n").split("\n") if text else []
 
 
 def _read(value: Mapping[str, Any], before: Sequence[Turn]) -> Turn:

@@ -190,6 +190,15 @@ def on_the_wire(values: Mapping[str, Any]) -> dict[str, Any]:
     return fields
 
 
+def wanted(given: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields that are asked for, whatever a model takes of them. Raises as `on_the_wire`."""
+    fields = on_the_wire(given)
+    for name, value in defaults.items():
+        if given.get(name) is None:
+            fields = BY_NAME[name].fields(value) | fields
+    return fields
+
+
 def fitted(
     given: Mapping[str, Any], defaults: Mapping[str, Any], model: Model
 ) -> tuple[dict[str, Any], list[str]]:

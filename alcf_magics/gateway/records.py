@@ -5,12 +5,9 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .chunks import Usage
-
-if TYPE_CHECKING:
-    from .completions import Completion
 
 
 @functools.cache
@@ -50,13 +47,3 @@ class Record:
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
-
-
-def saved(completion: Completion, texts: bool) -> dict[str, Any]:
-    """A completion as a line of a file has it: its record, and its texts if they are wanted."""
-    value = completion.record.to_json()
-    if texts:
-        value["messages"] = [message.to_json() for message in completion.request.messages]
-        value["text"] = completion.text
-        value["reasoning"] = completion.reasoning
-    return value

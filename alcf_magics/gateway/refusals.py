@@ -13,6 +13,7 @@ from typing import Any
 
 from ..errors import (
     ANOTHER_PLACE,
+    CHECK_BATCH,
     CHECK_GATEWAY,
     CHECK_NETWORK,
     LOADING,
@@ -20,9 +21,11 @@ from ..errors import (
     LOG_IN_ANEW,
     LOG_IN_AS_ARGONNE,
     LOG_IN_OR_SET,
+    NO_BATCHES,
     NOT_YOUR_LOGIN,
     RUN_AGAIN,
     RUN_AGAIN_IN,
+    SEE_BATCHES,
     SEE_HELP,
     SEE_MODELS,
     SHORTEN,
@@ -58,6 +61,7 @@ _STALE = re.compile("not active or invalid|token expired", re.I)
 _NO_TOKEN = re.compile(r"Missing \('Authorization'")
 _TOO_LONG = re.compile("maximum context length|available context size|exceed_context", re.I)
 _NO_CHAT = re.compile("not support|unsupported", re.I)
+_BATCH = re.compile("Batch")
 _HIDDEN = re.compile("during processing")
 _UNREACHED = re.compile("connection attempts failed|Timeout")
 
@@ -199,12 +203,28 @@ TOKEN = (
     Rule(lambda r: True, AccessDenied, "The gateway refused {bearer}: {said}.", LOG_IN),
 )  # fmt: skip
 
+#: What the gateway says of batches.
+BATCH = (
+    Rule(lambda r: r.reason.code == "quota_exceeded", RequestRefused,
+         "You have a batch under way, and one at a time is allowed.", SEE_BATCHES),
+    Rule(lambda r: r.reason.code == "batch_unavailable", RequestRefused,
+         "{asked} takes no batches.", NO_BATCHES, lambda r: {"no_batches": True}),
+    Rule(lambda r: r.reason.code == "batch_ongoing", RequestRefused,
+         "The batch is not done yet.", "Wait for it: .wait()"),
+    Rule(lambda r: r.reason.code == "batch_failed", GatewayError,
+         "The batch failed{so}.", CHECK_BATCH),
+    Rule(lambda r: r.reason.code == "batch_not_found", RequestRefused, "{said}.", SEE_BATCHES),
+    Rule(lambda r: r.status == 403 and r.says(_BATCH), AccessDenied,
+         "The batch is another person's: {said}.", SEE_BATCHES),
+)  # fmt: skip
+
 #: An answer whose status is not 200.
 ANSWER = (
     # The gateway itself speaks JSON: this is a proxy, or the network's own login.
     Rule(lambda r: r.reason.is_page and r.status in (401, 403, 407), GatewayError,
          "Something before the gateway said {status}{so}.", CHECK_NETWORK),
     *_where(lambda r: r.status == 401, TOKEN),
+    *_where(lambda r: r.reason.is_json, BATCH),
     Rule(lambda r: r.status == 403, AccessDenied, "The gateway refused{so}.", SEE_MODELS),
     *LIMIT,
     Rule(lambda r: r.status in (408, 504), GatewayUnreachable,

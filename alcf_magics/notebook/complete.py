@@ -19,6 +19,7 @@ from ..errors import AlcfError
 from ..gateway.kinds import Word
 from ..gateway.parameters import PARAMETERS
 from ..showing.formats import FORMATS
+from .names import schema_names
 from .options import login_parser, logout_parser, models_parser, prompt_parser
 
 if TYPE_CHECKING:
@@ -98,6 +99,7 @@ class Completions:
             "--file": paths,
             "--out": lambda word: self._variables(),
             "--format": lambda word: FORMATS,
+            "--schema": lambda word: self._named(schema_names, word),
             **{
                 max(parameter.flags, key=len): _choices(parameter.kind)
                 for parameter in PARAMETERS
@@ -144,12 +146,20 @@ class Completions:
 
     def _variables(self) -> list[str]:
         """The person's own variables."""
+        return sorted(self._own())
+
+    def _own(self) -> dict[str, Any]:
         hidden = self._shell.user_ns_hidden
-        return sorted(
-            name
+        return {
+            name: value
             for name, value in list(self._shell.user_ns.items())
             if not name.startswith("_") and hidden.get(name) is not value
-        )
+        }
+
+    def _named(self, fitting: Callable[[dict[str, Any]], list[str]], word: str) -> list[str]:
+        """The person's own names that fit, behind what of a list was typed before."""
+        before = word[: max(word.rfind("["), word.rfind(",")) + 1]
+        return [f"{before}{name}" for name in sorted(fitting(self._own()))]
 
 
 def _offer(name: str) -> Any:

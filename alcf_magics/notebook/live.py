@@ -61,7 +61,8 @@ class NotebookLive(Live):
         self._format = format
         self._in_pieces = alone and format == "markdown"
         self._folded = False  # whether reasoning has a block of its own
-        self._reasoning = (ReasoningWidgets if widgets else ReasoningOutput)(self._pace)
+        self._made_reasoning = ReasoningWidgets if widgets else ReasoningOutput
+        self._reasoning = self._made_reasoning(self._pace)
         self._growing: Any = None
         self._text = Follower()
         self._committed = 0
@@ -121,6 +122,15 @@ class NotebookLive(Live):
         self._committed = self._pieces = self._tail = 0
         if self._alone:
             self._clear()
+
+    def begin_again(self, why: str) -> None:
+        super().begin_again(why)
+        after_cell(self._reasoning.close)
+        self._reasoning, self._folded = self._made_reasoning(self._pace), False
+        self._text = Follower()
+        self._start_again()
+        waiting = self._waiting()
+        self._publish(waiting, line_html(waiting))
 
     def _draw(self, answer: Accumulator) -> None:
         if not self._in_pieces:

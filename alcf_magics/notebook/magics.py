@@ -23,6 +23,7 @@ from .input_history import forget
 from .login import Logins
 from .options import (
     check_chat,
+    check_format,
     check_login,
     login_parser,
     logout_parser,
@@ -155,8 +156,7 @@ class AlcfMagics(Magics):
             )
         if options.out and (not options.out.isidentifier() or iskeyword(options.out)):
             raise UsageError(f"--out {options.out}: not a name for a variable (try: --out answer)")
-        if options.next_cell and options.format != "code":
-            raise UsageError("--next-cell goes with --format code")
+        check_format(options)
         check_chat(options)
         from .prompting import ask
 

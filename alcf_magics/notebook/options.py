@@ -51,6 +51,17 @@ def check_chat(options: argparse.Namespace) -> None:
         raise UsageError("--trim goes with -c or --chat NAME")
 
 
+def check_format(options: argparse.Namespace) -> None:
+    """The format that an answer is read in, where none is given; two that are at odds."""
+    options.schema = options.schema.strip()
+    if options.format is None:
+        options.format = "json" if options.schema else "markdown"
+    if options.schema and options.format != "json":
+        raise UsageError(f"--schema and --format {options.format} do not go together: it is json")
+    if options.next_cell and options.format != "code":
+        raise UsageError("--next-cell goes with --format code")
+
+
 def logout_parser() -> Parser:
     parser = Parser("alcf_logout", "Revoke and remove the login of this gateway.")
     parser.option("--all", action="store_true", help="also logins of other auth servers")
@@ -159,8 +170,15 @@ def prompt_parser() -> Parser:
     parser.option(
         "--format",
         choices=tuple(FORMATS),
-        default="markdown",
+        default=None,
         help="; ".join(f"{name}: {format.help}" for name, format in FORMATS.items()),
+    )
+    parser.option(
+        "--schema",
+        metavar="NAME",
+        default="",
+        help="what the answer has to be: a JSON schema, pydantic model, dataclass, TypedDict of "
+        "yours, or list[NAME] of one; .parsed is the value",
     )
     parser.option(
         "--next-cell", action="store_true", help="with --format code: also into the next cell"

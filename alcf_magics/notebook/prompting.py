@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from . import next_cell
 from .composing import Typed, compose
 from .live import NotebookLive
+from .names import named_schema
 from .options import PARAMETER_NAMES
 from .shells import is_kernel
 from .terminal import TerminalLive
@@ -61,6 +62,7 @@ def ask(
         # A system text that is not given is the default's; one that is given empty is none.
         system=None if options.system is None else composed.system,
         format=options.format,
+        schema=named_schema(options.schema, shell.user_ns) if options.schema else None,
         view=view,
         bind=bind,
         told=told,

@@ -37,6 +37,11 @@ class TerminalLive(Live):
             print("\n[the above was the model's reasoning]", flush=True)
         self._print(piece)
 
+    def begin_again(self, why: str) -> None:
+        super().begin_again(why)
+        print(f"\n[{words(why)}]", flush=True)  # what was printed stays
+        self._text = Follower()
+
     def _print(self, piece: str, end: str = "") -> None:
         print(words(piece), end=end, flush=True)
 

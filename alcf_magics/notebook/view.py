@@ -23,6 +23,7 @@ class Live(abc.ABC):
     def __init__(self, model: Model) -> None:
         self._model = model
         self._pace = Pace()
+        self._why_again = ""
 
     def draw(self, answer: Accumulator) -> None:
         """Show the answer so far, if it is time to and can be afforded."""
@@ -58,8 +59,14 @@ class Live(abc.ABC):
     def _show_end(self, answer: Accumulator) -> None:  # noqa: B027  (a terminal shows all)
         """Draw something new where the whole has cost too much for a while: the end alone."""
 
+    def begin_again(self, why: str) -> None:
+        """Another request goes out: its answer is shown anew."""
+        self._why_again = why
+
     def _waiting(self) -> str:
         model = self._model
+        if self._why_again:
+            return f"{self._why_again} · {self._pace.seconds:.0f} s"
         what = (
             "waiting for the first token"
             if model.live

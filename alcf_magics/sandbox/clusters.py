@@ -29,6 +29,7 @@ class Model:
     """A model of a cluster. `state` is "running", "starting", "queued", "stopped" or "offline".
 
     `job` groups models served by one job, `age` is how long that job has been running in seconds.
+    `batches` says whether it can be asked in batches, for which it need not run.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Model:
     version: str = "1.0"
     capabilities: tuple[str, ...] = ("chat",)
     reasoning: bool = False
+    batches: bool = False
 
     @property
     def live(self) -> bool:
@@ -80,6 +82,7 @@ COMPUTE_MODELS = (
         title="Llama 3.1 8B Instruct",
         description="Meta model",
         capabilities=("chat", "tools"),
+        batches=True,
     ),
     Model(
         "openai/gpt-oss-120b",
@@ -89,10 +92,23 @@ COMPUTE_MODELS = (
         description="OpenAI open model",
         capabilities=("chat", "reasoning", "tools"),
         reasoning=True,
+        batches=True,
     ),
     Model("google/gemma-4-31B-it", "starting", job=101, age=250, title="Gemma 4 31B"),
-    Model("mistralai/Mistral-Large-Instruct-2407", "queued", job=102, title="Mistral Large"),
-    Model("HuggingFaceTB/SmolLM2-135M-Instruct", job=103, age=7390, title="SmolLM2 135M"),
+    Model(
+        "mistralai/Mistral-Large-Instruct-2407",
+        "queued",
+        job=102,
+        title="Mistral Large",
+        batches=True,
+    ),
+    Model(
+        "HuggingFaceTB/SmolLM2-135M-Instruct",
+        job=103,
+        age=7390,
+        title="SmolLM2 135M",
+        batches=True,
+    ),
     Model(
         "Salesforce/SFR-Embedding-Mistral",
         job=104,

@@ -91,6 +91,12 @@ class Refused(Exception):
         self.refusal = refusal
 
 
+def error_body(status: int, kind: str, message: str) -> JSON:
+    """What a model server says when it refuses a request."""
+    told: JSON = {"object": "error", "message": message, "type": kind}
+    return {**told, "param": None, "code": status}
+
+
 def reply(body: object, status: int = 200) -> Response:
     """JSON with the content type that the gateway declares."""
     return Response(json.dumps(body), status, media_type=JSON_TYPE)

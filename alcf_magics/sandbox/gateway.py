@@ -17,13 +17,14 @@ from starlette.types import Receive, Scope, Send
 
 from . import clusters as catalog
 from . import envelopes, responder, streaming
+from .batches import Batches
 from .clusters import Cluster, Model
 from .door import TOO_MANY, Door
 from .envelopes import DONE, JSON, Refused, reply
 from .scenarios import Scenario
 from .settings import Settings
 from .upstream import Upstream
-from .validation import validate
+from .validation import BATCH_PLACE, PLACE, Loc, validate, validate_batch
 
 BODY_LIMIT = 2_621_440  # bytes: 2.5 MiB
 UPSTREAM_URL = "http://upstream.invalid/v1/chat/completions"
@@ -58,6 +59,7 @@ class Gateway:
         self._upstream = upstream
         self._on_disconnect = on_disconnect
         self._since = time.time()
+        self._batches = Batches(settings, self._batch_line)
         self._app = self._routes()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -82,6 +84,12 @@ class Gateway:
                 Route(f"{root}/status", self._status),
                 Route(f"{root}/whoami", self._whoami),
                 Route(f"{root}/list-endpoints", self._list_endpoints),
+                Route(f"{root}/v1/batches", self._list_batches),
+                Route(f"{root}/v1/batches/{{batch}}", self._batch_status),
+                Route(f"{root}/v1/batches/{{batch}}/result", self._batch_result),
+                Route(
+                    f"{root}/{{cluster}}/{{framework}}/v1/batches", self._batch, methods=["POST"]
+                ),
                 Route(f"{root}/{{cluster}}/jobs", self._jobs),
                 Route(f"{root}/{{cluster}}/models", self._models),
                 *(
@@ -186,6 +194,44 @@ class Gateway:
             models = (found,)
         return reply(catalog.list_models(cluster, models))
 
+    async def _batch(self, request: Request) -> Response:
+        token = self._door.admit(request)
+        body, refusal = validate_batch(_read(await request.body(), BATCH_PLACE))
+        if refusal is not None:
+            raise Refused(refusal)
+        cluster, model = self._target(request, "batches", body["model"])
+        return reply(self._batches.submit(token.identity.sub, cluster, model, body))
+
+    async def _list_batches(self, request: Request) -> Response:
+        owner = self._door.admit(request).identity.sub
+        return reply(self._batches.listed(owner, request.query_params.get("status")))
+
+    async def _batch_status(self, request: Request) -> Response:
+        owner = self._door.admit(request).identity.sub
+        return reply(self._batches.status(owner, request.path_params["batch"]))
+
+    async def _batch_result(self, request: Request) -> Response:
+        owner = self._door.admit(request).identity.sub
+        return reply(self._batches.result(owner, request.path_params["batch"]))
+
+    async def _batch_line(
+        self, url: str, body: JSON, cluster: Cluster, model: Model
+    ) -> tuple[int, JSON]:
+        """The answer to a line of a batch, which goes past the gateway to a model server."""
+        route = url.removeprefix("/v1/")
+        if route not in ("chat/completions", "embeddings"):
+            text = f"URL {url} was used. Supported endpoints: /v1/chat/completions, /v1/embeddings"
+            return 400, envelopes.error_body(400, "BadRequestError", text)
+        complaint = responder.complaint(route, model, body, self._settings)
+        if complaint is not None:
+            return 400, json.loads(complaint)
+        if route == "embeddings":
+            return 200, responder.embed(body, model)
+        if self._upstream is not None and self._settings.answer is None:
+            return await self._upstream.line({**body, "model": model.name}, model.name)
+        answer = responder.compose(body, model, cluster, self._settings)
+        return 200, answer.completion(route, measured=False, finished=True)
+
     def _prompt(self, route: str) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
             self._door.admit(request)
@@ -210,7 +256,7 @@ class Gateway:
         if framework != cluster.framework:
             text = f"framework {framework} not available on cluster {cluster.name}."
             raise Refused(envelopes.error(400, "unsupported_framework", text))
-        if route not in cluster.routes:
+        if route != "batches" and route not in cluster.routes:  # that is for the model to say
             text = f"'{route}' not available on cluster '{cluster.name}'"
             raise Refused(envelopes.error(400, "unsupported_endpoint", text))
         model = cluster.model(name)
@@ -228,7 +274,7 @@ class Gateway:
         stream = body.get("stream") is True
         if not model.live:
             return self._not_live(cluster, model, stream)
-        complaint = responder.complaint(route, model, body)
+        complaint = responder.complaint(route, model, body, self._settings)
         if complaint is not None:
             return self._failure(cluster, model, 400, complaint, stream)
         if route == "embeddings":
@@ -330,11 +376,11 @@ class Gateway:
         return streaming.EventStream(bursts, self._on_disconnect)
 
 
-def _read(raw: bytes) -> JSON:
+def _read(raw: bytes, loc: Loc = PLACE) -> JSON:
     """The body of a prompt, or the refusals of the framework under the gateway."""
     if len(raw) > BODY_LIMIT:
         raise Refused(envelopes.internal_error())
-    place = {"loc": ["body", "payload"]}
+    place = {"loc": list(loc)}
     if not raw:
         missing = {"type": "missing", **place, "msg": "Field required"}
         raise Refused(envelopes.detail(422, [missing]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import itertools
 import json
@@ -16,7 +17,8 @@ from dataclasses import dataclass, field
 from typing import TypeGuard
 
 from .clusters import Cluster, Model
-from .envelopes import DONE, JSON, event
+from .envelopes import DONE, JSON, error_body, event
+from .instances import NoSchema, instance
 from .settings import Script, Settings
 
 Delta = tuple[str, str]  # the field of the delta ("content", "reasoning_content") and its text
@@ -54,6 +56,9 @@ REASONING = (
     "I answer with the text that was prepared for this case."
 )
 QUOTE_LENGTH = 60
+#: Numbers of an embedding; a real one has thousands.
+DIMENSIONS = 64
+_WORD = re.compile(r"\w+")
 NUMBERS = (
     "temperature",
     "top_p",
@@ -110,20 +115,53 @@ def quote(text: str) -> str:
     return (line[:QUOTE_LENGTH].rstrip() + "…") if len(line) > QUOTE_LENGTH else line or "(nothing)"
 
 
-def complaint(route: str, model: Model, body: JSON) -> bytes | None:
+def complaint(route: str, model: Model, body: JSON, settings: Settings) -> bytes | None:
     """What a model server says to a request it cannot serve: a JSON body of status 400."""
     wanted = "embeddings" if route == "embeddings" else "chat"
     if wanted not in model.capabilities:
         message = f"The model {model.name} does not support {wanted} requests."
-        answer: JSON = {"object": "error", "message": message, "type": "BadRequestError"}
-        return json.dumps({**answer, "param": None, "code": 400}).encode()
+        return json.dumps(error_body(400, "BadRequestError", message)).encode()
     for name in NUMBERS:
         value = body.get(name)
         if value is not None and not isinstance(value, int | float):
-            message = f"Field '{name}': type must be number, but is {type(value).__name__}"
-            found = {"code": 400, "message": message, "type": "invalid_request_error"}
-            return json.dumps({"error": found}).encode()
+            return _invalid(f"Field '{name}': type must be number, but is {type(value).__name__}")
+    if unknown := sorted(settings.refuses.intersection(body)):
+        return _invalid(f"Unsupported parameter: '{unknown[0]}' is not supported by this model.")
+    return _about_form(body.get("response_format"))
+
+
+FORMS = ("text", "json_object", "json_schema")
+
+
+def _about_form(form: object) -> bytes | None:
+    """What is wrong with a `response_format`, in a model server's words."""
+    if form is None:
+        return None
+    kind = form.get("type") if isinstance(form, dict) else None
+    if kind not in FORMS or not isinstance(form, dict):
+        return _invalid(f"response_format type must be one of {', '.join(FORMS)}, not {kind!r}")
+    try:
+        formed(form)
+    except NoSchema as wrong:
+        return _invalid(f"JSON schema conversion failed in response_format: {wrong}")
     return None
+
+
+def _invalid(message: str) -> bytes:
+    found = {"code": 400, "message": message, "type": "invalid_request_error"}
+    return json.dumps({"error": found}).encode()
+
+
+def formed(form: JSON) -> str | None:
+    """The text that a `response_format` asks for; None where any will do. Raises NoSchema."""
+    if form["type"] == "json_object":
+        return json.dumps({"answer": "No model was asked: this is the sandbox."})
+    if form["type"] != "json_schema":
+        return None
+    asked = form.get("json_schema")
+    if not isinstance(asked, dict) or not isinstance(asked.get("schema"), dict):
+        raise NoSchema("no schema is given")
+    return json.dumps(instance(asked["schema"]), ensure_ascii=False)
 
 
 @dataclass(frozen=True)
@@ -267,11 +305,12 @@ def compose(body: JSON, model: Model, cluster: Cluster, settings: Settings) -> A
         reasoning = REASONING if model.reasoning and body.get("reasoning_effort") else []
     thoughts = [("reasoning_content", piece) for piece in pieces(reasoning)]
     built_in = ANSWER.format(model=model.name, cluster=cluster.name, quote=quote(text))
+    form = formed(body["response_format"]) if body.get("response_format") else None
 
     def choice(index: int) -> Choice:
         script = settings.answer
         if script is None:
-            script = built_in + _draw(body.get("seed"), index)
+            script = form or built_in + _draw(body.get("seed"), index)
         return _chosen(index, [*thoughts, *(("content", piece) for piece in pieces(script))], body)
 
     count = body.get("n")
@@ -321,19 +360,26 @@ def _before(deltas: list[Delta], stop: object) -> list[Delta]:
 
 
 def embed(body: JSON, model: Model) -> JSON:
-    """A small vector for each input, the same for the same text."""
+    """A small vector for each input: the same for the same text, near for texts of like words."""
     given = body.get("input")
     # One text or one list of token numbers is one input; a list of either is several.
     single = isinstance(given, str) or not given or (isinstance(given, list) and _numbers(given))
     inputs = given if isinstance(given, list) and not single else [given]
     as_base64 = body.get("encoding_format") == "base64"
+    size = body.get("dimensions")
+    size = size if _is_size(size) else DIMENSIONS
     count = sum(max(1, tokens(str(item))) for item in inputs)
     return {
         "model": model.name,
         "object": "list",
         "usage": {"prompt_tokens": count, "total_tokens": count},
         "data": [
-            {"embedding": _vector(str(item), as_base64), "index": index, "object": "embedding"}
+            {
+                "embedding": _vector(str(item), size, as_base64),
+                "index": index,
+                "object": "embedding",
+                **({"encoding_format": "base64"} if as_base64 else {}),
+            }
             for index, item in enumerate(inputs)
         ],
     }
@@ -352,14 +398,29 @@ def _numbers(values: list[object]) -> bool:
     return all(isinstance(value, int) for value in values)
 
 
-def _vector(text: str, as_base64: bool) -> list[float] | str:
-    digest = hashlib.sha256(text.encode()).digest()[:8]
-    values = [byte / 127.5 - 1 for byte in digest]
+def _is_size(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 4096
+
+
+def _vector(text: str, size: int, as_base64: bool) -> list[float] | str:
+    """The sum of its words' vectors, each drawn by the word's hash, and a little of its own."""
+    values = _drawn(text, size, 0.1)
+    for word in _WORD.findall(text.casefold()):
+        # Long words tell texts apart; those that every text has are short.
+        share = _drawn(word, size, min(len(word), 10) ** 2 / 25)
+        values = [value + part for value, part in zip(values, share, strict=True)]
     norm = math.sqrt(sum(value * value for value in values)) or 1.0
     values = [value / norm for value in values]
     if as_base64:
         return base64.b64encode(struct.pack(f"<{len(values)}f", *values)).decode()
     return values
+
+
+@functools.lru_cache(4096)
+def _drawn(text: str, size: int, weight: float) -> list[float]:
+    """Numbers between -weight and weight, the same for the same text."""
+    drawn = hashlib.shake_128(text.encode("utf-8", "surrogatepass")).digest(size)
+    return [weight * (byte / 127.5 - 1) for byte in drawn]
 
 
 def _random(length: int) -> str:

@@ -36,11 +36,18 @@ class Settings:
         self.answer = answer
         #: None, a text or exactly these reasoning deltas, sent before the content.
         self.reasoning: Script | None = None
+        #: Fields of a request that the model servers refuse, naming them.
+        self.refuses: frozenset[str] = frozenset()
         #: Seconds between two bursts of events, and events in one burst.
         self.pace = pace
         self.burst = 20
         #: Seconds of silence before a cold model's error; 30 at the real gateway.
         self.cold_seconds = 0.3
+        #: Seconds that a batch waits before it runs, and that each of its lines takes at least.
+        self.batch_seconds = 0.2
+        self.batch_pace = 0.0
+        #: Lines of a batch that are written at once; 20,000 at the real gateway.
+        self.batch_chunk = 20
         #: Requests in one second that one token may send.
         self.requests_per_second = 10
         #: Lifetime of access tokens in seconds.

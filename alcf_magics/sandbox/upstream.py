@@ -18,6 +18,7 @@ from .envelopes import (
     api_error_event,
     endpoint_error,
     error,
+    error_body,
     event,
     reply,
 )
@@ -51,10 +52,9 @@ class Upstream:
         import httpx
 
         try:
-            answer = await self._open().post(self.chat, json=await self._outbound(body))
+            answer = await self._post(body)
         except httpx.HTTPError as reason:
-            text = f"HTTP error calling API at {self.chat}: {reason}"
-            return error(500, "internal_endpoint_error", text).response()
+            return error(500, "internal_endpoint_error", self._trouble(reason)).response()
         if answer.status_code != 200:
             return endpoint_error(cluster.kind, answer.status_code, answer.content).response()
         try:
@@ -67,6 +67,25 @@ class Upstream:
             rate = spent / max(seconds, 1e-6)
             completion |= {"response_time": seconds, "throughput_tokens_per_second": rate}
         return reply({**completion, "model": model})
+
+    async def line(self, body: JSON, model: str) -> tuple[int, JSON]:
+        """The upstream's status and body for a line of a batch, which no gateway words anew."""
+        import httpx
+
+        try:
+            answer = await self._post(body)
+            said = answer.json()
+        except (httpx.HTTPError, ValueError) as reason:
+            return 500, error_body(500, "InternalServerError", self._trouble(reason))
+        if answer.status_code != 200:
+            return answer.status_code, said
+        return 200, {**said, "model": model}
+
+    async def _post(self, body: JSON) -> httpx.Response:
+        return await self._open().post(self.chat, json=await self._outbound(body))
+
+    def _trouble(self, reason: Exception) -> str:
+        return f"HTTP error calling API at {self.chat}: {reason}"
 
     async def stream(self, body: JSON, cluster: Cluster, model: str) -> AsyncIterator[str]:
         """The upstream's events as they come, with the model's name as it was asked for; its error

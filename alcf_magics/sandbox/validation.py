@@ -19,6 +19,7 @@ TEXT_ROLES = ("developer", "system", "tool")  # whose content may not be made of
 TRUE = ("1", "on", "t", "true", "y", "yes")
 FALSE = ("0", "off", "f", "false", "n", "no")
 PLACE = ("body", "payload")
+BATCH_PLACE = ("body", "batch_data")
 
 Loc = tuple[str | int, ...]
 Checked = tuple[Any, list[JSON]]
@@ -99,6 +100,11 @@ STRICT: Mapping[str, Mapping[str, Field]] = {
         "user": TEXT,
     },
 }
+BATCH = {
+    "model": Field("str", required=True),
+    "input_file": Field("str", required=True),
+    "output_folder_path": TEXT,
+}
 # What the current gateway checks, in its order: field, whether it must be there, and the check.
 CONTROL: Mapping[str, Sequence[tuple[str, bool, str]]] = {
     "chat/completions": (("model", True, "str"), ("messages", True, "list"), ("stream", False, "")),
@@ -110,6 +116,12 @@ CONTROL: Mapping[str, Sequence[tuple[str, bool, str]]] = {
 def validate(validator: str, route: str, body: JSON) -> tuple[JSON, Refusal | None]:
     """The body as the gateway reads it (the strict one converts "yes" to true), or a refusal."""
     return {"current": _current, "strict": _strict}[validator](route, body)
+
+
+def validate_batch(body: JSON) -> tuple[JSON, Refusal | None]:
+    """A batch as both gateways read it, or a refusal."""
+    clean, problems = _object(body, Field("object", fields=BATCH), BATCH_PLACE)
+    return clean, detail(422, problems) if problems else None
 
 
 def _current(route: str, body: JSON) -> tuple[JSON, Refusal | None]:

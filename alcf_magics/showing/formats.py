@@ -5,9 +5,11 @@ A format reads the text into `Completion.parsed`, and says how it is shown.
 
 from __future__ import annotations
 
+import contextlib
 import html
 import json
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -20,6 +22,12 @@ from ..errors import AnswerInvalid
 RENDERED = 200_000
 #: Levels of JSON that are indented. How deep Python itself writes depends on its version.
 MAX_DEPTH = 100
+
+_IN_BLOCK = "a code block"
+_BETWEEN = "between other words"
+_OPENS = re.compile(r"[{\[]")
+#: Brackets, and texts in quotes, in which they count for nothing.
+_BRACKETS = re.compile(r'[{}\[\]]|"(?:[^"\\]|\\.)*"', re.S)
 
 
 @dataclass(frozen=True)
@@ -49,17 +57,62 @@ def code_blocks(text: str) -> tuple[CodeBlock, ...]:
     return tuple(CodeBlock(code, language) for code, language in code_of(parse(normalise(text))))
 
 
-def read_json(text: str) -> Any:
-    """The JSON value of an answer, alone or in its first code block. Raises AnswerInvalid."""
-    candidates = [text, *(block.code for block in code_blocks(text))]
-    for candidate in candidates:
+@dataclass(frozen=True)
+class FoundJson:
+    """A JSON value of an answer, and where it stood if not alone, in words."""
+
+    value: Any
+    where: str = ""
+
+
+def find_json(text: str) -> FoundJson:
+    """The JSON value of an answer: alone, in its first code block with one, or between sentences.
+
+    Raises AnswerInvalid.
+    """
+    places = [("", text), *((_IN_BLOCK, block.code) for block in code_blocks(text))]
+    for where, candidate in places:
         try:
-            return _loads(candidate.removeprefix("\ufeff"))
+            return FoundJson(_loads(candidate.removeprefix("\ufeff")), where)
         except (ValueError, RecursionError) as error:
             trouble = str(error)
+    if (found := longest_json(text)) is not None:
+        return FoundJson(_loads(found), _BETWEEN)
     raise AnswerInvalid(
         f"The answer is no valid JSON: {trouble}", "It is kept as it is; ask again, or say how."
     )
+
+
+def read_json(text: str) -> Any:
+    """The same, without its place."""
+    return find_json(text).value
+
+
+def longest_json(text: str) -> str | None:
+    """The longest object or array that stands whole between other words.
+
+    What is inside of something broken is no answer, but a part of one.
+    """
+    longest, position = "", 0
+    while match := _OPENS.search(text, position):
+        end = _closed(text, match.start())
+        if end is None:
+            break
+        piece, position = text[match.start() : end], end
+        with contextlib.suppress(ValueError, RecursionError):
+            _loads(piece)
+            longest = max(longest, piece, key=len)
+    return longest or None
+
+
+def _closed(text: str, start: int) -> int | None:
+    """Where the bracket closes that opens at `start`; None if it never does."""
+    depth = 0
+    for match in _BRACKETS.finditer(text, start):
+        depth += {"{": 1, "[": 1, "}": -1, "]": -1}.get(match.group(), 0)
+        if not depth:
+            return match.end()
+    return None
 
 
 def _loads(text: str) -> Any:
@@ -93,9 +146,18 @@ def _plain(text: str, _: Any) -> str:
 
 def _pretty(text: str, parsed: Any) -> str:
     code = text.strip()
+    if not isinstance(parsed, dict | list):
+        parsed = read_json(text)  # a schema may have made something else of it
     if not _is_deep(parsed):
-        code = json.dumps(parsed, indent=2, ensure_ascii=False)
+        code = _indented(parsed, text)
     return _code(text, (CodeBlock(f"{code}\n", "json"),))
+
+
+def _indented(value: Any, text: str) -> str:
+    try:
+        return json.dumps(value, indent=2, ensure_ascii=False)
+    except TypeError:  # a list of instances
+        return json.dumps(read_json(text), indent=2, ensure_ascii=False)
 
 
 def _is_deep(value: Any) -> bool:

@@ -1,0 +1,58 @@
+"""Values of the notebook that options name: `--schema City`, `--schema list[City]`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from IPython.core.error import UsageError
+
+from ..gateway.schemas import Schema
+from ..text import line
+from .expansion import resolve
+
+_LIST = re.compile(r"list\[(.+)\]")
+
+
+def named_value(option: str, name: str, variables: Mapping[str, Any]) -> Any:
+    """What a name, with attributes and constant keys, leads to. Raises UsageError."""
+    try:
+        return resolve(name.strip(), variables)
+    except Exception as error:  # whatever an attribute or a key raises
+        why = line(str(error)) or type(error).__name__
+    raise UsageError(f"{option} {line(name, 80)}: {why}")
+
+
+def named_schema(name: str, variables: Mapping[str, Any]) -> Schema:
+    """The schema that a name means, or a list of it. Raises UsageError, RequestRefused."""
+    return Schema.of(_schema_value(name, variables), name.strip())
+
+
+def _schema_value(name: str, variables: Mapping[str, Any]) -> Any:
+    match = _LIST.fullmatch(name.strip())
+    if match is None or "list" in variables:
+        return named_value("--schema", name, variables)
+    inner = _schema_value(match[1], variables)
+    if isinstance(inner, Mapping):
+        return {"type": "array", "items": inner}
+    return list[inner]  # type: ignore[valid-type]
+
+
+def schema_names(variables: Mapping[str, Any]) -> list[str]:
+    """The names whose values may be schemas."""
+    return [name for name, value in variables.items() if _may_be_schema(value)]
+
+
+def _may_be_schema(value: Any) -> bool:
+    """Told by its looks: nothing is imported, and nothing of the value runs."""
+    if isinstance(value, Schema):
+        return True
+    if type(value) is dict:
+        return bool({"type", "properties", "anyOf", "$ref", "json_schema"}.intersection(value))
+    if not isinstance(value, type):
+        return getattr(value, "__origin__", None) is list
+    if value.__module__.startswith("pydantic."):
+        return False  # what models are made of
+    marks = ("__pydantic_core_schema__", "__dataclass_fields__", "__total__")
+    return any(mark in vars(kind) for mark in marks for kind in value.__mro__)

@@ -1,0 +1,72 @@
+"""A prompt's request: every value checked before anything is sent, then fitted to one model."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from .errors import RequestRefused
+from .gateway.chat import ChatRequest, Message
+from .gateway.forms import FIELD, Form
+from .gateway.models import Model
+from .gateway.parameters import fitted as fields_fitted
+from .gateway.schemas import Schema
+from .showing.formats import FORMATS
+from .told import SILENT, Told
+
+
+def prepared(
+    prompt: str | Sequence[Message | Mapping[str, Any]],
+    system: str,
+    format: str,
+    parameters: Mapping[str, Any],
+    schema: Any = None,
+) -> ChatRequest:
+    """A request to any model, with every value checked. Raises RequestRefused, TypeError.
+
+    `schema` is whatever a Schema can be made of; None for none.
+    """
+    if format not in FORMATS:
+        raise RequestRefused(
+            f"format is one of {', '.join(FORMATS)}, not {format!r:.60}.", "Nothing was sent."
+        )
+    if schema is not None and format != "json":
+        raise RequestRefused(
+            f"An answer with a schema has the format json, not {format}.", "Nothing was sent."
+        )
+    request = ChatRequest.of("", prompt, system, **parameters)
+    if schema is not None and FIELD in request.fields:
+        raise RequestRefused(
+            f"{FIELD} is given twice, by schema and by extra.", "Nothing was sent."
+        )
+    form = Form(Schema.of(schema) if schema is not None else None) if format == "json" else None
+    return replace(request, form=form)
+
+
+def fitted(
+    request: ChatRequest,
+    given: Mapping[str, Any],
+    defaults: Mapping[str, Any],
+    place: Model,
+    told: Told,
+) -> ChatRequest:
+    """The request to one model: what was given, and the defaults that it takes; others are told.
+
+    Where nobody listens they are warnings.
+
+    Raises RequestRefused where the model does not take something that was given.
+    """
+    try:
+        fields, notices = fields_fitted(given, defaults, place)
+    except ValueError as error:
+        wrong = str(error)
+    else:
+        for notice in notices:
+            told.notice(notice)
+            if told is SILENT:  # of a plain call of Python's: then Python says it, once
+                warnings.warn(notice, stacklevel=4)
+        in_words = request.form is not None and not request.form.is_taken_by(place)
+        return replace(request, model=place.name, fields=fields, in_words=in_words)
+    raise RequestRefused(f"{wrong}.", "Nothing was sent; leave it out, or ask another model.")
