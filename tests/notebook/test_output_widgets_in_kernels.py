@@ -19,13 +19,20 @@ ASK = "get_ipython().run_line_magic('alcf', '-m gpt-oss-120b hi')"
 
 
 @pytest.fixture(scope="module")
-def ready(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
+def shared() -> Iterator[Sandbox]:
+    """The sandbox of all tests that share a kernel."""
+    with Sandbox(pace=0.02) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture(scope="module")
+def ready(tmp_path_factory: pytest.TempPathFactory, shared: Sandbox) -> Iterator[Kernel]:
     """A kernel that is logged in, with ipywidgets as W."""
     home = tmp_path_factory.mktemp("home")
-    with pytest.MonkeyPatch.context() as patch, Sandbox(pace=0.02) as sandbox:
+    with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HOME", str(home))
-        log_in(sandbox, home)
-        with Kernel(env=sandbox.environment, home=home) as kernel:
+        log_in(shared, home)
+        with Kernel(env=shared.environment, home=home) as kernel:
             kernel.run("import ipywidgets as W\n%load_ext alcf_magics")
             yield kernel
 
@@ -91,11 +98,14 @@ def test_a_button_asks_into_its_output(ready: Kernel) -> None:
     assert END in answer["data"]["text/html"]
 
 
-def test_what_breaks_off_in_an_output_widget_says_why(ready: Kernel) -> None:
+def test_what_breaks_off_in_an_output_widget_says_why(
+    ready: Kernel, shared: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The part that came, and the reason, as in a cell."""
+    monkeypatch.setattr(shared, "answer", "no value at all")
     ready.run(f"out = W.Output()\nwith out:\n    {ASK.replace('hi', '--format json hi')}")
     answer, error = held(ready, "out")
-    assert "A sandbox answered" in answer["data"]["text/html"]
+    assert "no value at all" in answer["data"]["text/html"]
     assert "no valid JSON" in answer["data"]["text/html"]
     assert error["output_type"] == "error"
 
