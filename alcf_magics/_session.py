@@ -15,9 +15,9 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ._many import ManyTexts
 from .connection import CATALOG_SECONDS, Connection
 from .errors import RequestRefused
+from .many.many_texts import ManyTexts
 from .settings import SETTING_NAMES, Settings
 from .told import SILENT, Told
 
@@ -250,7 +250,7 @@ class Session(ManyTexts):
         from .exchanges import Exchange
         from .gateway.answer_file import key_of
         from .gateway.parameters import wanted
-        from .preparing import fitted, prepared
+        from .gateway.preparing import fitted, prepared
 
         _check_texts(model=model, cluster=cluster, system="" if system is None else system)
         named = self._named(model)

@@ -12,7 +12,7 @@ from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class
 from traitlets import TraitError
 
 from .._session import close, session
-from ..errors import AlcfError, LoginExpired, LoginFailed, in_one_line
+from ..errors import AlcfError, LoginExpired, LoginFailed, in_one_line, interrupted_prompt
 from ..told import Told
 from . import near_misses, rewriting
 from .arguments import Help, Parser, expanded
@@ -193,7 +193,7 @@ class AlcfMagics(Magics):
         except KeyboardInterrupt as interrupt:
             told_below = False
             if not hasattr(interrupt, "_render_traceback_"):
-                in_one_line(interrupt, kept=False)
+                in_one_line(interrupt, interrupted_prompt(kept=False))
             raise interrupt.with_traceback(None) from None
         except LoginExpired as error:
             told_below = False

@@ -12,7 +12,7 @@ import pytest
 
 from alcf_magics import Session
 from alcf_magics.errors import AlcfError, RequestRefused
-from alcf_magics.gateway import embeddings
+from alcf_magics.many import vectors
 from alcf_magics.sandbox import Sandbox
 from support.logins import logged_in
 
@@ -33,7 +33,7 @@ def test_texts_become_rows_in_their_order(
     session: Session, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However many requests they take; base64 on the way, and the history left alone."""
-    monkeypatch.setattr(embeddings, "MOST_TEXTS", 3)
+    monkeypatch.setattr(vectors, "MOST_TEXTS", 3)
     texts = pandas.Series([f"text {n}" for n in range(20)], index=range(100, 120))
     found = session.embed(texts)
     assert found.shape == (20, 64)
@@ -42,7 +42,7 @@ def test_texts_become_rows_in_their_order(
     assert sorted(len(body["input"]) for body in bodies) == [2, *[3] * 6]
     assert {body["encoding_format"] for body in bodies} == {"base64"}
     assert (found.model, found.cluster) == (SFR, "sophia")
-    monkeypatch.setattr(embeddings, "MOST_TEXTS", 100)
+    monkeypatch.setattr(vectors, "MOST_TEXTS", 100)
     at_once = session.embed(list(texts), "sfr-embedding-mistral")
     assert len(sent(sandbox)) == len(bodies) + 1
     assert numpy.array_equal(found, at_once)
@@ -77,7 +77,7 @@ def test_a_refusal_ends_all_requests_with_its_own_line(
     session: Session, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One AlcfError, no group of them, and no coroutine left behind."""
-    monkeypatch.setattr(embeddings, "MOST_TEXTS", 1)
+    monkeypatch.setattr(vectors, "MOST_TEXTS", 1)
     session.embed(["a"])
     sandbox.scenario = "tokens_per_minute"
     with warnings.catch_warnings():

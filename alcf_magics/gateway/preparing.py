@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from .errors import RequestRefused
-from .gateway.chat import ChatRequest, Message
-from .gateway.forms import FIELD, Form
-from .gateway.models import Model
-from .gateway.parameters import fitted as fields_fitted
-from .gateway.schemas import Schema
-from .showing.formats import FORMATS
-from .told import SILENT, Told
+from ..errors import RequestRefused
+from ..showing.formats import FORMATS
+from ..told import SILENT, Told
+from .chat import ChatRequest, Message
+from .forms import FIELD, Form
+from .models import Model
+from .parameters import fitted as fields_fitted
+from .schemas import Schema
 
 
 def prepared(

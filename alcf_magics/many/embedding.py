@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from .errors import AlcfError
-from .exchanges import Policy
-from .gateway.embeddings import ROUTE, Part, joined, packed, part_of, request
-from .gateway.models import Model
-from .told import SILENT, Told
+from ..errors import AlcfError
+from ..exchanges import Policy
+from ..gateway.models import Model
+from ..told import SILENT, Told
+from .vectors import ROUTE, Part, joined, packed, part_of, request
 
 if TYPE_CHECKING:
-    from .gateway.client import Gateway
+    from ..gateway.client import Gateway
 
 #: Requests under way at once.
 IN_FLIGHT = 4

@@ -13,17 +13,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, overload
 from urllib.parse import quote
 
-from .batch_answers import Answers, BatchResults, line_count
-from .batch_files import About, progress_value, read_about, read_index
-from .errors import (
+from ..errors import (
     SEE_BATCHES,
     AlcfError,
     GatewayError,
     GatewayUnreachable,
     RateLimited,
     RequestRefused,
+    in_one_line,
 )
-from .gateway.batches import (
+from ..gateway.batches import (
     ACTIVE,
     ROUTE,
     STATES,
@@ -33,14 +32,16 @@ from .gateway.batches import (
     outcome_of,
     status_of,
 )
-from .gateway.results import Results
+from ..showing.display import line_html
+from ..showing.tables import Cell, html_table, text_table
+from ..text import line
+from .answers import Answers, BatchResults, line_count
+from .files import About, progress_value, read_about, read_index
 from .progress import Progress
-from .showing.display import line_html
-from .showing.tables import Cell, html_table, text_table
-from .text import line
+from .results import Results
 
 if TYPE_CHECKING:
-    from .connection import Connection
+    from ..connection import Connection
 
 #: Seconds between two looks at a batch: at first, and at most.
 FIRST_LOOK = 0.5
@@ -135,8 +136,7 @@ class Batch:
         try:
             self._wait(end)
         except KeyboardInterrupt as interrupt:
-            said = f"KeyboardInterrupt: No longer waiting; {self._goes_on}"
-            interrupt._render_traceback_ = lambda: [said]  # type: ignore[attr-defined]
+            in_one_line(interrupt, f"No longer waiting; {self._goes_on}")
             raise
         return self.results()
 

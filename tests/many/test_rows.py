@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from IPython.core.error import UsageError
 
 from alcf_magics.errors import AlcfError, RequestRefused
-from alcf_magics.gateway.rows import rows_of
+from alcf_magics.many.rows import rows_of
 
 FRAME = pandas.DataFrame({"a b": ["x", "y"], "n": [1, 2.5], 3: ["p", "q"]}, index=["k", "l"])
 MESSAGES = [{"role": "user", "content": "hi"}]

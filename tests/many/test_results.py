@@ -10,7 +10,7 @@ import pytest
 
 from alcf_magics.errors import AlcfError, RateLimited
 from alcf_magics.gateway.chunks import Usage
-from alcf_magics.gateway.results import FRAME_COLUMNS, Item, Results
+from alcf_magics.many.results import FRAME_COLUMNS, Item, Results
 from support.completions import completion
 
 BUSY = RateLimited("Too many requests.", "Wait.")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from IPython.core.error import UsageError as _UsageError
 
-from .errors import RequestRefused
+from ..errors import RequestRefused
 
 
 class UsageError(RequestRefused, _UsageError):

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from .errors import AlcfError, AnswerInvalid
-from .gateway.accumulator import Accumulator
-from .gateway.chat import ChatRequest, Message
-from .gateway.completions import Choice, Completion
-from .gateway.forms import is_against_form
-from .gateway.reading import Read, noted, read
+from ..errors import AlcfError, AnswerInvalid
+from .accumulator import Accumulator
+from .chat import ChatRequest, Message
+from .completions import Choice, Completion
+from .forms import is_against_form
+from .reading import Read, noted, read
 
 _AGAIN = "That answer cannot be used. {what} Answer again, whole, with JSON alone."
 

@@ -7,18 +7,18 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
-from .settings import PRODUCTION_GATEWAY
-from .told import SILENT, Told
+from ..settings import PRODUCTION_GATEWAY
+from ..told import SILENT, Told
 
 if TYPE_CHECKING:
-    from ._session import Session
-    from .batch_plan import Estimate
+    from .._session import Session
+    from ..connection import Connection
+    from ..gateway.batches import Listed
+    from ..gateway.catalog import Catalog
+    from ..settings import Settings
+    from .arrays import Embeddings
     from .batches import Batch, Batches
-    from .connection import Connection
-    from .gateway.arrays import Embeddings
-    from .gateway.batches import Listed
-    from .gateway.catalog import Catalog
-    from .settings import Settings
+    from .plan import Estimate
 
 
 class ManyTexts:
@@ -105,9 +105,9 @@ class ManyTexts:
         would be. Raises RequestRefused for what has no place, is too large, or while another batch
         is under way; UsageError for data and a template that do not go together.
         """
-        from .batch_files import check_room, checked_folder
-        from .batch_plan import plans_of, submit_one
         from .batches import check_quota
+        from .files import check_room, checked_folder
+        from .plan import plans_of, submit_one
 
         asked = model, cluster, system, format, parameters
         plans = plans_of(cast("Session", self), data, prompt, asked=asked, told=told)
@@ -148,7 +148,7 @@ class ManyTexts:
     ) -> Callable[[], Awaitable[Embeddings]]:
         """What asks for the vectors, on the event loop; everything is checked before."""
         from .embedding import embed
-        from .gateway.embeddings import checked_dimensions, embedder, texts_of
+        from .vectors import checked_dimensions, embedder, texts_of
 
         checked, size = texts_of(texts), checked_dimensions(dimensions)
         settings = self.settings

@@ -17,8 +17,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from .errors import AlcfError, RequestRefused
-from .gateway.models import Model
+from ..errors import AlcfError, RequestRefused
+from ..gateway.models import Model
 from .misuse import UsageError
 
 #: Where the production gateway's batches can read and write.

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy
 
-from .chunks import Usage
+from ..gateway.chunks import Usage
 
 
 class Embeddings(numpy.ndarray[Any, numpy.dtype[numpy.float32]]):

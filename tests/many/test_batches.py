@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,6 @@ import pandas
 import pytest
 
 from alcf_magics import Session
-from alcf_magics.batch_plan import Estimate
-from alcf_magics.batches import Batch
 from alcf_magics.errors import (
     AccessDenied,
     AlcfError,
@@ -22,10 +19,13 @@ from alcf_magics.errors import (
     RequestRefused,
 )
 from alcf_magics.gateway.completions import Completion
-from alcf_magics.misuse import UsageError
+from alcf_magics.many.batches import Batch
+from alcf_magics.many.misuse import UsageError
+from alcf_magics.many.plan import Estimate
 from alcf_magics.sandbox import Sandbox
 from alcf_magics.settings import PRODUCTION_GATEWAY
 from support.logins import logged_in
+from support.sandbox_client import within
 
 LLAMA = "meta-llama/Meta-Llama-3.1-8B-Instruct"
 FRAME = pandas.DataFrame(
@@ -168,10 +168,7 @@ def test_while_it_runs_it_says_so(session: Session, quick: Sandbox, tmp_path: Pa
     """State and progress in its repr; results and a second batch are refused, each plainly."""
     quick.batch_chunk, quick.batch_pace = 1, 1.0
     batch = submitted(session, tmp_path)
-    deadline = time.monotonic() + 5
-    while not batch.done and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert (batch.done or 0) >= 1
+    assert within(5, lambda: (batch.done or 0) >= 1)
     stopped(quick)
     assert f"batch {batch.id} · running, " in repr(batch)
     assert " of 3 lines · " in repr(batch)
@@ -199,7 +196,7 @@ def test_an_interrupt_ends_the_waiting_alone(
     def interrupted(seconds: float) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("alcf_magics.batches.time.sleep", interrupted)
+    monkeypatch.setattr("alcf_magics.many.batches.time.sleep", interrupted)
     with pytest.raises(KeyboardInterrupt) as caught:
         batch.wait()
     (line,) = caught.value._render_traceback_()  # type: ignore[attr-defined]
@@ -311,32 +308,32 @@ def test_no_room_on_the_file_system_is_said(
     class Usage:
         free: int = 2**20 + 10
 
-    monkeypatch.setattr("alcf_magics.batch_files.shutil.disk_usage", lambda path: Usage())
+    monkeypatch.setattr("alcf_magics.many.files.shutil.disk_usage", lambda path: Usage())
     with pytest.raises(RequestRefused, match="has room for"):
         submitted(session, tmp_path)
 
 
 def test_at_the_real_gateway_a_folder_is_on_the_facilitys_file_systems(tmp_path: Path) -> None:
     """By a table of prefixes, under the name as typed or where a link leads; elsewhere any goes."""
-    from alcf_magics import batch_files
+    from alcf_magics.many import files
 
     for folder in (tmp_path, "/eagle/../tmp/x", "/eaglet/x", "~/x", "/home/alice"):
         with pytest.raises(RequestRefused, match="not on a file system that ALCF") as caught:
-            batch_files.checked_folder(folder, facility=True)
+            files.checked_folder(folder, facility=True)
         assert "/eagle" in str(caught.value)
     for folder in ("/eagle/proj/x", "/lus/eagle/projects/proj"):
-        assert str(batch_files._at_facility(Path(folder))) == folder
-    assert batch_files.checked_folder(tmp_path / "new", facility=False).is_dir()
+        assert str(files._at_facility(Path(folder))) == folder
+    assert files.checked_folder(tmp_path / "new", facility=False).is_dir()
 
 
 def test_the_table_of_file_systems_is_asked_for_the_real_gateway_alone(
     session: Session, quick: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The sandbox takes any path."""
-    monkeypatch.setattr("alcf_magics._many.PRODUCTION_GATEWAY", quick.gateway_url)
+    monkeypatch.setattr("alcf_magics.many.many_texts.PRODUCTION_GATEWAY", quick.gateway_url)
     with pytest.raises(RequestRefused, match="not on a file system"):
         submitted(session, tmp_path)
-    monkeypatch.setattr("alcf_magics._many.PRODUCTION_GATEWAY", PRODUCTION_GATEWAY)
+    monkeypatch.setattr("alcf_magics.many.many_texts.PRODUCTION_GATEWAY", PRODUCTION_GATEWAY)
     assert submitted(session, tmp_path).id
 
 

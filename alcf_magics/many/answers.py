@@ -11,13 +11,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, overload
 
-from .batch_files import About
-from .errors import AlcfError, AnswerInvalid, GatewayError, RequestRefused
-from .gateway.batches import body_of, completion_of, error_of, read_line, usage_of
-from .gateway.chat import ChatRequest, Message
-from .gateway.chunks import Usage
-from .gateway.results import Item, Results
-from .showing.formats import FORMATS
+from ..errors import AlcfError, AnswerInvalid, GatewayError, RequestRefused
+from ..gateway.batches import body_of, completion_of, error_of, read_line, usage_of
+from ..gateway.chat import ChatRequest, Message
+from ..gateway.chunks import Usage
+from ..showing.formats import FORMATS
+from .files import About
+from .results import Item, Results
 
 _NOWHERE = -1
 

@@ -7,11 +7,11 @@ from dataclasses import asdict, is_dataclass
 from typing import Any, overload
 
 from ..errors import AlcfError
+from ..gateway.chunks import Usage
+from ..gateway.completions import Completion
 from ..showing.display import line_html
 from ..showing.tables import Cell, html_table, text_table
 from ..text import line
-from .chunks import Usage
-from .completions import Completion
 
 Item = Completion | AlcfError
 

@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..errors import RUN_AGAIN, GatewayError, ModelNotFound, RequestRefused
+from ..gateway.catalog import Catalog
+from ..gateway.chat import clean_prompt
+from ..gateway.chunks import Usage
+from ..gateway.models import Model
 from ..text import line
-from .catalog import Catalog
-from .chat import clean_prompt
-from .chunks import Usage
-from .models import Model
 
 ROUTE = "embeddings"
 #: Texts, and bytes of JSON, of one request: the gateway takes 2.5 MiB, and the answer to a text of
@@ -50,7 +50,7 @@ class Part:
 
 def texts_of(texts: object) -> list[str]:
     """The texts of a list, a Series, or one alone. Raises UsageError for whatever is none."""
-    from ..misuse import UsageError
+    from .misuse import UsageError
 
     if isinstance(texts, str):
         texts = [texts]
@@ -75,7 +75,7 @@ def checked_dimensions(dimensions: object) -> int | None:
     if dimensions is None:
         return None
     if isinstance(dimensions, bool) or not isinstance(dimensions, int) or dimensions < 1:
-        from ..misuse import UsageError
+        from .misuse import UsageError
 
         what = f"dimensions is a whole number, 1 or more, not {line(repr(dimensions), 40)}."
         raise UsageError(what, "Nothing was sent; give another value.")

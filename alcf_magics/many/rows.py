@@ -16,8 +16,8 @@ from numbers import Real
 from typing import Any
 
 from ..errors import RequestRefused
+from ..gateway.chat import Message
 from ..text import line
-from .chat import Message
 
 #: What one request asks: a text, or messages as OpenAI has them.
 Prompt = str | Sequence[Message | Mapping[str, Any]]
@@ -252,6 +252,6 @@ def _is_gap(value: Any) -> bool:
 
 
 def _misuse(what: str, next_step: str) -> Exception:
-    from ..misuse import UsageError
+    from .misuse import UsageError
 
     return UsageError(what, next_step)

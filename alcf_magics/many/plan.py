@@ -8,27 +8,27 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .batch_files import About, forget, new_input, write_input, written_index
-from .batches import listing
-from .errors import (
+from ..errors import (
     NO_BATCHES,
     AlcfError,
     GatewayError,
     GatewayUnreachable,
     RequestRefused,
 )
-from .gateway.batches import MOST_LINE, MOST_LINES, ROUTE, Listed, request_line, submitted
-from .gateway.chat import ChatRequest, Message, default_system, messages_of
-from .gateway.families import same_model
-from .gateway.models import Model
-from .gateway.records import version
-from .gateway.rows import Rows, rows_of
-from .preparing import fitted, prepared
-from .told import SILENT, Told
+from ..gateway.batches import MOST_LINE, MOST_LINES, ROUTE, Listed, request_line, submitted
+from ..gateway.chat import ChatRequest, Message, default_system, messages_of
+from ..gateway.families import same_model
+from ..gateway.models import Model
+from ..gateway.preparing import fitted, prepared
+from ..gateway.records import version
+from ..told import SILENT, Told
+from .batches import listing
+from .files import About, forget, new_input, write_input, written_index
+from .rows import Rows, rows_of
 
 if TYPE_CHECKING:
-    from ._session import Session
-    from .connection import Connection
+    from .._session import Session
+    from ..connection import Connection
 
 #: Characters of a prompt that make a token, about.
 LETTERS = 4

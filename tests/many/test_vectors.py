@@ -13,13 +13,13 @@ import pandas
 import pytest
 
 from alcf_magics.errors import GatewayError, ModelNotFound, RequestRefused
-from alcf_magics.gateway import embeddings
-from alcf_magics.gateway.arrays import Embeddings
 from alcf_magics.gateway.catalog import Catalog
 from alcf_magics.gateway.chunks import Usage
-from alcf_magics.gateway.embeddings import embedder, joined, packed, part_of, texts_of
 from alcf_magics.gateway.models import Capabilities, Model, Status
-from alcf_magics.misuse import UsageError
+from alcf_magics.many import vectors
+from alcf_magics.many.arrays import Embeddings
+from alcf_magics.many.misuse import UsageError
+from alcf_magics.many.vectors import embedder, joined, packed, part_of, texts_of
 from support.wire import load
 
 
@@ -98,7 +98,7 @@ def test_vectors_come_as_base64_or_as_numbers_in_any_order() -> None:
 
 def test_without_numpy_there_are_lists(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same numbers, and the same attributes."""
-    monkeypatch.delitem(sys.modules, "alcf_magics.gateway.arrays", raising=False)
+    monkeypatch.delitem(sys.modules, "alcf_magics.many.arrays", raising=False)
     monkeypatch.setitem(sys.modules, "numpy", None)
     found = joined([part_of(answer([0.5, 1], [2, 3]), 2)], EMBED)
     assert found == [[0.5, 1.0], [2.0, 3.0]]
@@ -161,5 +161,5 @@ def test_the_embedder_is_the_one_named_or_a_live_one() -> None:
 
 def test_the_largest_request_fits_the_gateway() -> None:
     """Its limit is 2.5 MiB for the whole body."""
-    assert embeddings.LONGEST + 1000 < 2_621_440
-    assert embeddings.MOST_BYTES < 2_621_440
+    assert vectors.LONGEST + 1000 < 2_621_440
+    assert vectors.MOST_BYTES < 2_621_440
