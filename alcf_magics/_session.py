@@ -16,7 +16,6 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .connection import CATALOG_SECONDS, Connection
-from .errors import RequestRefused
 from .many.many_texts import ManyTexts
 from .settings import SETTING_NAMES, Settings
 from .told import SILENT, Told
@@ -48,6 +47,7 @@ class Session(ManyTexts):
         self._defaults: dict[str, Any] = {}
         self._connection = Connection(lambda: self.settings)
         self._chats: Chats | None = None
+        self.last_map = None
 
     def __repr__(self) -> str:
         return f"<alcf_magics session with {self.unchecked_settings.gateway_url}>"
@@ -248,17 +248,18 @@ class Session(ManyTexts):
         on; `trim` leaves the oldest turns out where they do not fit.
         """
         from .exchanges import Exchange
-        from .gateway.answer_file import key_of
+        from .gateway.answer_file import form_of, key_of
+        from .gateway.chat import default_system
         from .gateway.parameters import wanted
-        from .gateway.preparing import fitted, prepared
+        from .gateway.preparing import check_texts, fitted, prepared
 
-        _check_texts(model=model, cluster=cluster, system="" if system is None else system)
-        named = self._named(model)
+        check_texts(model=model, cluster=cluster, system="" if system is None else system)
+        named = self.named(model)
         asking = self.chats.asking(chat)
         keeps_system = system is None and asking.goes_on
         if system is None:
             default = "" if keeps_system else self.unchecked_settings.system
-            system = _default_system(prompt, default)
+            system = default_system(prompt, default)
         format = format or ("markdown" if schema is None else "json")
         request = prepared(prompt, system, format, parameters, schema)
         model = model or asking.model(cluster)
@@ -279,11 +280,11 @@ class Session(ManyTexts):
                 named,
                 request.messages,
                 wanted(parameters, self._defaults),
-                schema=request.schema.json if request.schema is not None else None,
+                schema=form_of(request),
             ),
         )
 
-    def _named(self, model: str) -> str:
+    def named(self, model: str) -> str:
         """The model as it was typed or set in the notebook, its alias resolved; empty for none."""
         return self.unchecked_settings.meant(model or str(self._chosen.get("model", "")))
 
@@ -328,22 +329,6 @@ def _checked(name: str, value: Any) -> Any:
     if name not in SETTING_NAMES:
         raise TypeError(f"no such setting: {name}")
     return value
-
-
-def _check_texts(**given: object) -> None:
-    """Raises RequestRefused for a name or a system text that is no text."""
-    for name, value in given.items():
-        if not isinstance(value, str):
-            what = type(value).__name__
-            raise RequestRefused(f"{name} is a text, not {what}.", "Nothing was sent.")
-
-
-def _default_system(prompt: Prompt, default: str) -> str:
-    """The configured system text, for whoever does not say one, also among the messages."""
-    if isinstance(prompt, str | bytes | Mapping) or not isinstance(prompt, Sequence):
-        return default
-    roles = [m.get("role") if isinstance(m, Mapping) else getattr(m, "role", "") for m in prompt]
-    return "" if "system" in roles or "developer" in roles else default
 
 
 def _execution() -> Execution | None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import CancelledError
 from dataclasses import dataclass, replace
 from types import TracebackType
@@ -38,6 +38,7 @@ from .told import SILENT, Told
 
 if TYPE_CHECKING:
     from .connection import Connection
+    from .gateway.client import Gateway
 
 T = TypeVar("T")
 
@@ -118,7 +119,8 @@ class Exchange:
     `asked` is the model's name as it was asked for. `format` reads the whole answer. `view` shows
     the answer, and `bind` gets the completion, however the answer ended; what goes wrong in a
     view costs nobody the answer. `asking` is where the prompt belongs, `key` that of what is asked,
-    see answer_file.py. Whatever ends the answer early carries the part that came as
+    see answer_file.py. `gateway` is a client of the caller's own; what is not `kept` is left out of
+    the history. Whatever ends the answer early carries the part that came as
     `.completion`: an AlcfError, or KeyboardInterrupt.
     """
 
@@ -136,6 +138,8 @@ class Exchange:
         policy: Policy | None = None,
         asking: Asking | None = None,
         key: str = "",
+        gateway: Gateway | None = None,
+        kept: bool = True,
     ) -> None:
         self.place = place
         #: The requests of this prompt; most have one.
@@ -155,7 +159,8 @@ class Exchange:
         self._told = told
         self._policy = policy or Policy()
         # Asked for here: an older client is closed on the event loop, and waited for.
-        self._gateway = connection.gateway
+        self._gateway = gateway or connection.gateway
+        self._kept = kept
 
     def run(self) -> Completion:
         """The whole exchange, on this thread: draws the answer while it comes, and returns it."""
@@ -175,6 +180,19 @@ class Exchange:
         async with self:
             async for _ in self:
                 pass
+        assert self.completion is not None
+        return self.completion
+
+    async def on_loop(self) -> Completion:
+        """The whole exchange, for a task on the connection's own event loop; draws nothing."""
+        async with self:
+            while True:
+                async with contextlib.aclosing(self._reads()) as reads:
+                    async for chunks in reads:
+                        self._with([(time.monotonic(), chunks)])
+                if not (why := self.rounds.go_on(self.answer)):
+                    break
+                self._begin_round(why)
         assert self.completion is not None
         return self.completion
 
@@ -234,7 +252,7 @@ class Exchange:
         self._show(lambda view: view.begin_again(why))
         self.answer = Accumulator(self.request.model, time.monotonic())
 
-    async def _reads(self) -> AsyncIterator[list[Chunk]]:
+    async def _reads(self) -> AsyncGenerator[list[Chunk]]:
         """The chunks, a read of the network at a time, of as many tries as the policy has."""
         tried = 0
         while True:
@@ -342,7 +360,8 @@ class Exchange:
         if self.completion is not None:
             return
         self.completion = completion
-        self._connection.history.add(completion)
+        if self._kept:
+            self._connection.history.add(completion)
         if self._asking is not None and self._begun:
             self._asking.keep(completion)
         self._bind(completion)

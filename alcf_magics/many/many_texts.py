@@ -18,11 +18,19 @@ if TYPE_CHECKING:
     from ..settings import Settings
     from .arrays import Embeddings
     from .batches import Batch, Batches
+    from .maps import Map
     from .plan import Estimate
+    from .results import Results
+
+#: Prompts of a map that are on their way at once, unless it is said otherwise.
+IN_FLIGHT = 64
 
 
 class ManyTexts:
-    """Vectors of texts, and batches at the facility."""
+    """Many prompts at once, vectors of texts, and batches at the facility."""
+
+    #: The answers of the last `map`, complete or not; None before there was one.
+    last_map: Results | None
 
     if TYPE_CHECKING:
         # What Session is beside this.
@@ -31,6 +39,72 @@ class ManyTexts:
         @property
         def settings(self) -> Settings: ...
         def catalog(self, *, told: Told = SILENT) -> Catalog: ...
+
+    def map(
+        self,
+        data: Any,
+        prompt: str | None = None,
+        *,
+        model: str = "",
+        cluster: str = "",
+        system: str | None = None,
+        format: str | None = None,
+        schema: Any = None,
+        save: str | Path | None = None,
+        fresh: bool = False,
+        in_flight: int = IN_FLIGHT,
+        progress: bool = True,
+        **parameters: Any,
+    ) -> Results:
+        """Ask many prompts, `in_flight` at a time; their answers in order, see Results.
+
+        `data` is a list or Series of prompts (texts, or lists of messages), or a DataFrame or a
+        list of dicts with a template in `prompt`: "Classify: {{abstract}}", columns by name. The
+        rest is as in `ask`. One that fails is an error in its place. `save` is a file that each
+        answer is added to as it comes; what it holds already is not asked again, unless `fresh`.
+        An interrupt carries what came as `.results`, which is also `last_map`. Nothing of it is in
+        the history. Raises UsageError for data and a template that do not go together.
+        """
+        __tracebackhide__ = True
+        return self._map(
+            data,
+            prompt,
+            asked=(model, cluster, system, format, schema, parameters),
+            manner=(in_flight, save, fresh, progress),
+        ).run()
+
+    async def amap(
+        self,
+        data: Any,
+        prompt: str | None = None,
+        *,
+        model: str = "",
+        cluster: str = "",
+        system: str | None = None,
+        format: str | None = None,
+        schema: Any = None,
+        save: str | Path | None = None,
+        fresh: bool = False,
+        in_flight: int = IN_FLIGHT,
+        progress: bool = True,
+        **parameters: Any,
+    ) -> Results:
+        """The same as `map`, awaited."""
+        return await self._map(
+            data,
+            prompt,
+            asked=(model, cluster, system, format, schema, parameters),
+            manner=(in_flight, save, fresh, progress),
+        ).arun()
+
+    def _map(self, data: Any, prompt: str | None, **given: Any) -> Map:
+        from .maps import map_of
+
+        found = map_of(cast("Session", self), self._connection, data, prompt, **given)
+        self.last_map = found.results
+        return found
+
+    # Vectors
 
     def embed(
         self,
