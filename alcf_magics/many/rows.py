@@ -22,6 +22,9 @@ from ..text import line
 #: What one request asks: a text, or messages as OpenAI has them.
 Prompt = str | Sequence[Message | Mapping[str, Any]]
 
+#: Prompts that are on their way at once, unless it is said otherwise.
+IN_FLIGHT = 64
+
 _PLACE = re.compile(r"\{\{\s*(?P<inner>[^{}\n]+?)\s*\}\}")
 #: What begins as a name does: whoever typed it meant a column.
 _NAMED = re.compile(r"[^\W\d]")

@@ -53,3 +53,22 @@ def test_prompting(home: Path, sandbox: Sandbox) -> None:
     last = chats[-1]
     assert (last["temperature"], last["max_tokens"]) == (0.2, 40)
     assert "telescope" in shown(cells, "session().history")
+
+
+def test_many(home: Path, sandbox: Sandbox) -> None:
+    """A table is classified, embedded, clustered and batched; answers have the table's index."""
+    sandbox.answer = "astronomy"
+    cells = run("many.ipynb", home, sandbox)
+    answered = shown(cells, 'papers["field"] =')
+    assert answered.count("astronomy") >= 9
+    assert "(9, 64)" in shown(cells, "vectors = ")
+    groups = shown(cells, "import numpy")
+    assert all(f"[{letter}1, {letter}2, {letter}3]" in groups for letter in "abm")
+    assert "a batch of 9 lines" in shown(cells, "from pathlib import Path")
+    assert "pending, 9 lines" in shown(cells, "batch = session().batch(")
+    waited = shown(cells, "batch.wait()")
+    assert waited.count("astronomy") == 9
+    assert "completed" in shown(cells, "session().batches()")
+    assert "'a1', 'b1', 'm1'" in shown(cells, "session().batch_of(")
+    chats = [r for r in sandbox.requests if r.path.endswith("/chat/completions")]
+    assert len(chats) == 9
