@@ -251,8 +251,9 @@ class Session(ManyTexts):
         from .gateway.answer_file import form_of, key_of
         from .gateway.chat import default_system
         from .gateway.parameters import wanted
-        from .gateway.preparing import fitted, prepared
+        from .gateway.preparing import check_texts, fitted, prepared
 
+        check_texts(model=model, cluster=cluster, system="" if system is None else system)
         named = self.named(model)
         asking = self.chats.asking(chat)
         keeps_system = system is None and asking.goes_on

@@ -6,10 +6,12 @@ import argparse
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from . import next_cell
 from .composing import Typed, compose
 from .live import NotebookLive
 from .names import named_schema
 from .options import PARAMETER_NAMES
+from .shells import is_kernel
 from .terminal import TerminalLive
 
 if TYPE_CHECKING:
@@ -43,7 +45,7 @@ def ask(
     __tracebackhide__ = True  # of an interrupt, a reader wants to see the cell
 
     def view(model: Model) -> View:
-        if not hasattr(shell, "kernel"):
+        if not is_kernel(shell):
             return TerminalLive(model)
         return NotebookLive(model, alone=alone, format=options.format, widgets=widgets, made=made)
 
@@ -69,7 +71,10 @@ def ask(
         **{name: getattr(options, name) for name in PARAMETER_NAMES},
     ).run()
     if options.next_cell and completion.parsed:
-        shell.set_next_input("\n\n".join(block.code.rstrip() for block in completion.parsed))
+        if code := next_cell.code_of(completion.parsed):
+            shell.set_next_input(code)
+        else:
+            told.notice("The answer has no Python: nothing was put into the next cell.")
     return completion
 
 
