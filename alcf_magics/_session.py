@@ -47,6 +47,7 @@ class Session(ManyTexts):
         self._defaults: dict[str, Any] = {}
         self._connection = Connection(lambda: self.settings)
         self._chats: Chats | None = None
+        self.last_map = None
 
     def __repr__(self) -> str:
         return f"<alcf_magics session with {self.unchecked_settings.gateway_url}>"
@@ -263,15 +264,16 @@ class Session(ManyTexts):
         `chat` it goes on; `trim` leaves the oldest images and turns out where they do not fit.
         """
         from .exchanges import Exchange
-        from .gateway.answer_file import key_of
+        from .gateway.answer_file import form_of, key_of
         from .gateway.chat import default_system
         from .gateway.parameters import wanted
-        from .gateway.preparing import fitted, prepared
+        from .gateway.preparing import check_texts, fitted, prepared
         from .gateway.vision import check_vision
         from .images.prompts import with_images
         from .tools.toolbox import equipped
 
-        named = self._named(model)
+        check_texts(model=model, cluster=cluster, system="" if system is None else system)
+        named = self.named(model)
         asking = self.chats.asking(chat)
         keeps_system = system is None and asking.goes_on
         if system is None:
@@ -301,7 +303,7 @@ class Session(ManyTexts):
                 named,
                 request.messages,
                 wanted(parameters, self._defaults),
-                schema=request.schema.json if request.schema is not None else None,
+                schema=form_of(request),
                 tools=toolbox.fields if toolbox is not None else None,
             ),
             toolbox=toolbox,
@@ -311,7 +313,7 @@ class Session(ManyTexts):
         """What stands at an http(s) address, fetched without a login. Raises RequestRefused."""
         return self._connection.fetch(address, told)
 
-    def _named(self, model: str) -> str:
+    def named(self, model: str) -> str:
         """The model as it was typed or set in the notebook, its alias resolved; empty for none."""
         return self.unchecked_settings.meant(model or str(self._chosen.get("model", "")))
 

@@ -73,6 +73,8 @@ class Connection:
         #: When it was last read in the background, on the monotonic clock.
         self._sought = -math.inf
         self._history: History | None = None
+        #: Whether somebody with many prompts was told what a batch does.
+        self.knows_of_batches = False
         self._closed = False
         #: What a parent process goes on using: nothing of it is to be closed here.
         self._parents: tuple[object, ...] = ()

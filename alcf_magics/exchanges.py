@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import CancelledError
 from dataclasses import dataclass, replace
 from types import TracebackType
@@ -40,6 +40,7 @@ from .tools.toolbox import Toolbox
 
 if TYPE_CHECKING:
     from .connection import Connection
+    from .gateway.client import Gateway
 
 T = TypeVar("T")
 
@@ -123,8 +124,9 @@ class Exchange:
     `asked` is the model's name as it was asked for. `format` reads the whole answer. `view` shows
     the answer, and `bind` gets the completion, however the answer ended; what goes wrong in a
     view costs nobody the answer. `asking` is where the prompt belongs, `key` that of what is asked,
-    see answer_file.py; `toolbox` has the tools that the model may call. Whatever ends the answer
-    early carries the part that came as `.completion`: an AlcfError, or KeyboardInterrupt.
+    see answer_file.py; `toolbox` has the tools that the model may call. `gateway` is a client of
+    the caller's own; what is not `kept` is left out of the history. Whatever ends the answer early
+    carries the part that came as `.completion`: an AlcfError, or KeyboardInterrupt.
     """
 
     def __init__(
@@ -142,6 +144,8 @@ class Exchange:
         asking: Asking | None = None,
         key: str = "",
         toolbox: Toolbox | None = None,
+        gateway: Gateway | None = None,
+        kept: bool = True,
     ) -> None:
         self.place = place
         #: The requests of this prompt; most have one.
@@ -163,7 +167,8 @@ class Exchange:
         self._told = told
         self._policy = policy or Policy()
         # Asked for here: an older client is closed on the event loop, and waited for.
-        self._gateway = connection.gateway
+        self._gateway = gateway or connection.gateway
+        self._kept = kept
 
     def run(self) -> Completion:
         """The whole exchange, on this thread: draws the answer while it comes, and returns it."""
@@ -183,6 +188,19 @@ class Exchange:
         async with self:
             async for _ in self:
                 pass
+        assert self.completion is not None
+        return self.completion
+
+    async def on_loop(self) -> Completion:
+        """The whole exchange, for a task on the connection's own event loop; draws nothing."""
+        async with self:
+            while True:
+                async with contextlib.aclosing(self._reads()) as reads:
+                    async for chunks in reads:
+                        self._with([(time.monotonic(), chunks)])
+                if not (why := self.rounds.go_on(self.answer)):
+                    break
+                self._begin_round(why)
         assert self.completion is not None
         return self.completion
 
@@ -246,7 +264,7 @@ class Exchange:
         self._show(lambda view: view.begin_again(why))
         self.answer = Accumulator(self.request.model, time.monotonic())
 
-    async def _reads(self) -> AsyncIterator[list[Chunk]]:
+    async def _reads(self) -> AsyncGenerator[list[Chunk]]:
         """The chunks, a read of the network at a time, of as many tries as the policy has."""
         tried = 0
         while True:
@@ -354,7 +372,8 @@ class Exchange:
         if self.completion is not None:
             return
         self.completion = completion
-        self._connection.history.add(completion)
+        if self._kept:
+            self._connection.history.add(completion)
         if self._asking is not None and self._begun:
             self._asking.keep(completion)
         self._bind(completion)

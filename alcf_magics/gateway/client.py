@@ -7,6 +7,7 @@ and never further than a limit.
 from __future__ import annotations
 
 import json
+import ssl
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
@@ -55,16 +56,27 @@ class Gateway:
     Every method raises an AlcfError for whatever the gateway says or fails to say.
     """
 
-    def __init__(self, url: str, auth: httpx.Auth, limit: RateLimit | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        auth: httpx.Auth,
+        limit: RateLimit | None = None,
+        certificates: ssl.SSLContext | None = None,
+    ) -> None:
         self.url = url
+        self._auth = auth
         self._limit = limit or RateLimit()
+        # Loopback is never reached through a proxy, whatever the environment says.
+        trust_env = not is_loopback(httpx.URL(url).host)
         trouble = ""
         try:
+            # Reading them takes a while: further clients use the same.
+            self._certificates = certificates or httpx.create_ssl_context(trust_env=trust_env)
             self._client = httpx.AsyncClient(
                 auth=auth,
+                verify=self._certificates,
                 timeout=httpx.Timeout(READ_TIMEOUT, connect=10.0),
-                # Loopback is never reached through a proxy, whatever the environment says.
-                trust_env=not is_loopback(httpx.URL(url).host),
+                trust_env=trust_env,
                 headers={"User-Agent": "alcf-magics", "Accept-Encoding": "identity"},
                 # As a hook, so that the repeated request after a refresh waits its turn, too.
                 event_hooks={"request": [self._turn]},
@@ -73,6 +85,10 @@ class Gateway:
             trouble = f"{type(error).__name__}: {line(str(error))}"
         if trouble:
             raise GatewayUnreachable(f"No connection can be made: {trouble}.", CHECK_NETWORK)
+
+    def another(self) -> Gateway:
+        """A further client of the same gateway, login and limit, with connections of its own."""
+        return Gateway(self.url, self._auth, self._limit, self._certificates)
 
     async def _turn(self, request: httpx.Request) -> None:
         await self._limit.turn()

@@ -21,6 +21,14 @@ if TYPE_CHECKING:
 _NOTHING = "Nothing was sent."
 
 
+def check_texts(**given: object) -> None:
+    """Raises RequestRefused for a name or a system text that is no text."""
+    for name, value in given.items():
+        if not isinstance(value, str):
+            what = type(value).__name__
+            raise RequestRefused(f"{name} is a text, not {what}.", "Nothing was sent.")
+
+
 def prepared(
     prompt: str | Sequence[Message | Mapping[str, Any]],
     system: str,

@@ -17,10 +17,12 @@ class RateLimit:
     def __init__(self, count: int = REQUESTS_PER_SECOND, seconds: float = 1.0) -> None:
         self._starts: deque[float] = deque(maxlen=count)
         self._seconds = seconds
-        self._first_in_line = anyio.Lock()
+        # Made on the event loop: anyio's belongs to the one that it is made on.
+        self._first_in_line: anyio.Lock | None = None
 
     async def turn(self) -> None:
         """Wait until one more request may start. One that is cancelled takes nobody's place."""
+        self._first_in_line = self._first_in_line or anyio.Lock()
         async with self._first_in_line:
             if len(self._starts) == self._starts.maxlen:
                 # A little more than the window: requests do not arrive as evenly as they leave.

@@ -5,17 +5,21 @@ Of 100,000 answers it remembers where each line begins; the texts stay in the fi
 
 from __future__ import annotations
 
+import contextlib
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, overload
 
-from ..errors import AlcfError, AnswerInvalid, GatewayError, RequestRefused
+from ..errors import AlcfError, GatewayError, RequestRefused
 from ..gateway.batches import body_of, completion_of, error_of, read_line, usage_of
 from ..gateway.chat import ChatRequest, Message
 from ..gateway.chunks import Usage
-from ..showing.formats import FORMATS
+from ..gateway.completions import Completion
+from ..gateway.forms import Form
+from ..gateway.rounds import Rounds
+from ..gateway.schemas import Schema
 from .files import About
 from .results import Item, Results
 
@@ -29,12 +33,13 @@ class Answers(Sequence[Item]):
     Raises AlcfError where a file cannot be read.
     """
 
-    def __init__(self, about: About, results_file: str) -> None:
-        self._about = about
+    def __init__(self, about: About, results_file: str, schema: Schema | None = None) -> None:
+        self.about = about
+        self.form = Form(schema or _schema_of(about))
         self._results = results_file
         #: Where the lines begin, by the row's place in the data.
-        self._asked = array("q", [_NOWHERE] * about.lines)
-        self._answered = array("q", [_NOWHERE] * about.lines)
+        self._asked = array("q", [_NOWHERE]) * about.lines
+        self._answered = array("q", [_NOWHERE]) * about.lines
         #: Places that hold errors, and the tokens of the rest.
         self.failed: list[int] = []
         self.usage = Usage()
@@ -43,12 +48,12 @@ class Answers(Sequence[Item]):
         self._find()
 
     def _find(self) -> None:
-        places = _Places(self._about)
-        for offset, value in _lines(self._about.input_file):
+        places = _Places(self.about)
+        for offset, value in _lines(self.about.input_file):
             place = places.added(str(value.get("custom_id")))
             if place is not None:
                 self._asked[place] = offset
-        good = bytearray(self._about.lines)
+        good = bytearray(self.about.lines)
         for offset, value in _lines(self._results):
             place = places.found(str(value.get("custom_id")))
             if place is None:
@@ -61,10 +66,10 @@ class Answers(Sequence[Item]):
         self.failed = [place for place, is_good in enumerate(good) if not is_good]
 
     def __len__(self) -> int:
-        return self._about.lines
+        return self.about.lines
 
     def __iter__(self) -> Iterator[Item]:
-        with _opened(self._about.input_file) as asked, _opened(self._results) as answered:
+        with _opened(self.about.input_file) as asked, _opened(self._results) as answered:
             for place in range(len(self)):
                 yield self._item(place, asked, answered)
 
@@ -73,7 +78,7 @@ class Answers(Sequence[Item]):
     @overload
     def __getitem__(self, index: slice) -> list[Item]: ...
     def __getitem__(self, index: int | slice) -> Item | list[Item]:
-        with _opened(self._about.input_file) as asked, _opened(self._results) as answered:
+        with _opened(self.about.input_file) as asked, _opened(self._results) as answered:
             if isinstance(index, slice):
                 places = range(*index.indices(len(self)))
                 return [self._item(place, asked, answered) for place in places]
@@ -81,7 +86,7 @@ class Answers(Sequence[Item]):
 
     def request(self, place: int) -> ChatRequest | None:
         """What was asked of a row; None for one that had nothing to ask."""
-        with _opened(self._about.input_file) as asked:
+        with _opened(self.about.input_file) as asked:
             return self._request(place, asked)
 
     def _item(self, place: int, asked: IO[bytes], answered: IO[bytes]) -> Item:
@@ -89,32 +94,44 @@ class Answers(Sequence[Item]):
             return self.later[place]
         request = self._request(place, asked)
         if request is None:
-            why = self._about.refused.get(str(place), f"Row {place} is not in the input.")
+            why = self.about.refused.get(str(place), f"Row {place} is not in the input.")
             return RequestRefused(why, "Nothing was sent for it.")
         value = _at(answered, self._answered[place])
         if value is None:
             return GatewayError("The batch left no answer to this row.", "Ask it again: .retry()")
         body = body_of(value)
         if body is None:
-            return error_of(value, self._about.place)
-        about = self._about
+            return error_of(value, self.about.place)
+        about = self.about
         completion = completion_of(body, request, about.place, about.asked, about.submitted)
         return self._read(completion)
 
-    def _read(self, completion: Any) -> Item:
+    @property
+    def always_read(self) -> bool:
+        """Whether every answer can be read, as texts can."""
+        return self.about.format in ("markdown", "text") and self.form.schema is None
+
+    def _read(self, completion: Completion) -> Item:
         """The answer with what its format reads, or the error that it cannot be read."""
-        try:
-            parsed = FORMATS[self._about.format].parse(completion.text)
-        except AnswerInvalid as error:
-            error.completion = completion
-            return error
-        read: Item = replace(completion, format=self._about.format, parsed=parsed)
-        return read
+        asked = replace(completion.request, form=self.form)
+        read, unread = Rounds(asked, self.about.format).read(completion)
+        if unread is not None:
+            unread.completion = read
+        return unread or read
 
     def _request(self, place: int, asked: IO[bytes]) -> ChatRequest | None:
         value = _at(asked, self._asked[place])
         body = value.get("body") if value is not None else None
         return _request_of(body) if isinstance(body, Mapping) else None
+
+
+def _schema_of(about: About) -> Schema | None:
+    """The schema that was kept beside the input; None for none that can be read."""
+    kept = about.schema
+    if kept is not None:
+        with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            return Schema.restored(kept["name"], kept["text"], kept["wrapped"])
+    return None
 
 
 class _Places:
@@ -148,7 +165,7 @@ class BatchResults(Results):
     @property
     def failed(self) -> list[AlcfError]:
         """The errors, in the order of the data; empty where every prompt was answered."""
-        if self._items._about.format != "markdown":  # then reading may have failed, too
+        if not self._items.always_read:
             return super().failed
         found = [self._items[place] for place in self._items.failed]
         return [item for item in found if isinstance(item, AlcfError)]

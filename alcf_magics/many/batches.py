@@ -32,6 +32,7 @@ from ..gateway.batches import (
     outcome_of,
     status_of,
 )
+from ..gateway.schemas import Schema
 from ..showing.display import line_html
 from ..showing.tables import Cell, html_table, text_table
 from ..text import line
@@ -42,6 +43,7 @@ from .results import Results
 
 if TYPE_CHECKING:
     from ..connection import Connection
+    from .retrying import Again
 
 #: Seconds between two looks at a batch: at first, and at most.
 FIRST_LOOK = 0.5
@@ -58,10 +60,12 @@ class Batch:
         self,
         connection: Connection,
         known: Listed,
-        again: Callable[[Answers, list[int]], None] | None = None,
+        schema: Schema | None = None,
+        again: Again | None = None,
     ) -> None:
         self._connection = connection
         self._known = known
+        self._schema = schema
         self._again = again
         self._about = read_about(known.input_file) if known.input_file else None
         self._lines: int | None = self._about.lines if self._about is not None else None
@@ -145,13 +149,14 @@ class Batch:
         return f"the batch goes on: alcf_magics.session().batch_of({self.id!r})"
 
     def _wait(self, end: float | None) -> None:
-        look, failing = FIRST_LOOK, _Failing()
+        look, failing, done = FIRST_LOOK, _Failing(), 0
         with Progress(self.lines or 0, unit="line") as bar:
             while (status := failing.asked(lambda: self.status)) in ("", *ACTIVE):
                 left = look if end is None else end - time.monotonic()
                 if left <= 0:
                     raise AlcfError(f"The batch is still {status or 'under way'}.", self._goes_on)
-                bar.show(self.done or 0, waiting=status)
+                done = max(done, self.done or 0)  # the file may be just being written
+                bar.show(done, waiting=status)
                 time.sleep(min(look, left))
                 look = min(look * 1.5, LAST_LOOK)
             if status == "completed":
@@ -167,11 +172,11 @@ class Batch:
         about = self._about
         if about is None:
             about = self._foreign()
-        answers = Answers(about, outcome.results_file)
+        answers = Answers(about, outcome.results_file, self._schema)
         again = self._again
         return BatchResults(
             answers,
-            read_index(about.index),
+            read_index(about.index, about.lines),
             None if again is None else lambda places: again(answers, places),
         )
 

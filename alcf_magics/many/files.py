@@ -13,12 +13,14 @@ import secrets
 import shutil
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ..errors import AlcfError, RequestRefused
+from ..gateway.batches import MOST_LINES
 from ..gateway.models import Model
+from ..showing.formats import FORMATS
 from .misuse import UsageError
 
 #: Where the production gateway's batches can read and write.
@@ -38,23 +40,41 @@ class About:
     model: str = ""
     cluster: str = ""
     framework: str = ""
-    base_url: str = ""
     format: str = "markdown"
     submitted: float = 0.0
     batch_id: str = ""
     index: Mapping[str, Any] | None = None
     refused: Mapping[str, str] = field(default_factory=dict)
+    schema: Mapping[str, Any] | None = None
     version: str = ""
 
     @property
     def place(self) -> Model:
-        """The model that is asked, where it is."""
-        return Model(self.model, self.cluster, self.framework, self.base_url)
+        """The model that is asked, where it is; its address is not to be had from a file."""
+        return Model(self.model, self.cluster, self.framework, base_url="")
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether every value is of its kind; others may write where batches are."""
+        return (
+            all(isinstance(getattr(self, name), str) for name in _TEXTS)
+            and type(self.lines) is int
+            and 0 <= self.lines <= MOST_LINES
+            and isinstance(self.submitted, int | float)
+            and isinstance(self.index, Mapping | None)
+            and isinstance(self.refused, Mapping)
+            and isinstance(self.schema, Mapping | None)
+            and self.format in FORMATS
+        )
 
     def save(self) -> None:
         """Put it beside the input, in place of an older one."""
         written = json.dumps(asdict(self), ensure_ascii=False)
         _write(about_path(self.input_file), [written])
+
+
+_FIELDS = tuple(field.name for field in fields(About))
+_TEXTS = tuple(field.name for field in fields(About) if field.type == "str")
 
 
 def about_path(input_file: str) -> Path:
@@ -65,10 +85,10 @@ def read_about(input_file: str) -> About | None:
     """What stands beside an input; None where nothing does, or nothing that we wrote."""
     try:
         value = json.loads(about_path(input_file).read_text("utf-8"))
-        known = {name: value[name] for name in About.__dataclass_fields__ if name in value}
-        return About(**{**known, "input_file": input_file})
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+        about = About(**{**{name: value[name] for name in _FIELDS}, "input_file": input_file})
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return None
+    return about if about.is_sound else None
 
 
 def checked_folder(folder: str | Path | None, *, facility: bool) -> Path:
@@ -192,14 +212,22 @@ def written_index(index: Any) -> Mapping[str, Any] | None:
     }
 
 
-def read_index(value: Mapping[str, Any] | None) -> Any:
-    """The index again, its labels as texts where their type is not known here; None for none."""
+def read_index(value: Mapping[str, Any] | None, count: int) -> Any:
+    """The index again, its labels as texts where their type is not known here.
+
+    None for none, for one that cannot be read, or that has not `count` labels.
+    """
     if value is None:
         return None
-    try:
-        import pandas
-    except ImportError:
-        return None
+    with contextlib.suppress(ImportError, KeyError, TypeError, ValueError, AttributeError):
+        index = _index(value)
+        return index if len(index) == count else None
+    return None
+
+
+def _index(value: Mapping[str, Any]) -> Any:
+    import pandas
+
     levels = [
         _level(pandas, labels, type_)
         for labels, type_ in zip(value["labels"], value["types"], strict=True)

@@ -21,6 +21,7 @@ from ..gateway.families import same_model
 from ..gateway.models import Model
 from ..gateway.preparing import fitted, prepared
 from ..gateway.records import version
+from ..gateway.schemas import Schema
 from ..told import SILENT, Told
 from .batches import listing
 from .files import About, forget, new_input, write_input, written_index
@@ -122,16 +123,16 @@ def submit(connection: Connection, plan: Plan, folder: Path, told: Told = SILENT
         model=place.name,
         cluster=place.cluster,
         framework=place.framework,
-        base_url=place.base_url,
         format=plan.format,
         submitted=time.time(),
         index=written_index(plan.rows.data_index),
         refused=refused,
+        schema=_kept(plan.request.schema),
         version=version(),
     )
     about.save()
     try:
-        found = _submitted(connection, about, told)
+        found = _submitted(connection, about, place, told)
     except (GatewayError, GatewayUnreachable):
         raise  # it may begin yet, and read its input
     except AlcfError:
@@ -141,7 +142,7 @@ def submit(connection: Connection, plan: Plan, folder: Path, told: Told = SILENT
     return found
 
 
-def _submitted(connection: Connection, about: About, told: Told) -> Listed:
+def _submitted(connection: Connection, about: About, place: Model, told: Told) -> Listed:
     body = {
         "model": about.model,
         "input_file": about.input_file,
@@ -150,7 +151,7 @@ def _submitted(connection: Connection, about: About, told: Told) -> Listed:
     }
     asked = f"{about.model} on {about.cluster}"
     try:
-        answer = connection.post(f"{about.base_url}/{ROUTE}", body, told, asked=asked)
+        answer = connection.post(f"{place.base_url}/{ROUTE}", body, told, asked=asked)
         return Listed(
             submitted(answer), "pending", about.cluster, about.framework, about.input_file
         )
@@ -167,18 +168,19 @@ def plans_of(
     data: Any,
     template: str | None,
     *,
-    asked: tuple[str, str, str | None, str, dict[str, Any]],
+    asked: tuple[str, str, str | None, str | None, Any, dict[str, Any]],
     told: Told = SILENT,
 ) -> Iterator[Plan]:
     """What could be submitted: to the place that is meant, then to others of the same model.
 
-    `asked` is model, cluster, system, format and parameters. Raises UsageError, RequestRefused,
-    TypeError, ModelNotFound.
+    `asked` is model, cluster, system, format, schema and parameters. Raises UsageError,
+    RequestRefused, TypeError, ModelNotFound.
     """
-    model, cluster, system, format, parameters = asked
+    model, cluster, system, format, schema, parameters = asked
+    format = format or ("markdown" if schema is None else "json")
     rows = rows_of(data, template)
     _check_count(len(rows))
-    request = prepared("-", "", format, parameters)
+    request = prepared("-", "", format, parameters, schema)
     default = session.unchecked_settings.system
 
     def messages(number: int) -> tuple[Message, ...]:
@@ -203,6 +205,13 @@ def submit_one(connection: Connection, plans: Iterator[Plan], folder: Path, told
             tried.append(plan.place)
     where = " and ".join(place.cluster for place in tried)
     raise RequestRefused(f"{tried[0].name} takes no batches on {where}.", NO_BATCHES)
+
+
+def _kept(schema: Schema | None) -> dict[str, Any] | None:
+    """What a later kernel needs to hold answers to a schema; the type itself stays here."""
+    if schema is None:
+        return None
+    return {"name": schema.name, "text": schema.text, "wrapped": schema.wrapped}
 
 
 def _places(session: Session, model: str, cluster: str, told: Told) -> list[Model]:

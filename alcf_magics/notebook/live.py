@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ..gateway.accumulator import Follower
 from ..showing.display import answer_html, boxed, call_html, line_html
 from ..showing.formats import RENDERED
-from .outputs import PLAIN_CHARACTERS, after_cell, clear, publish
+from .outputs import PLAIN_CHARACTERS, after_cell, clear, is_captured, publish, settle
 from .pacing import MESSAGE_BYTES
 from .reasoning_view import ReasoningOutput, ReasoningWidgets, fold_html
 from .view import END_CHARACTERS, Live
@@ -73,6 +73,11 @@ class NotebookLive(Live):
         self._handle: Any = None
         self._drawn = ""
         self._calls: dict[int, Any] = {}  # the handle of each call's block
+        self._captured = is_captured()
+
+    def draw(self, answer: Accumulator) -> None:
+        if not self._captured:
+            super().draw(answer)
 
     def _prepare(self, answer: Accumulator) -> None:
         if self._growing is None:
@@ -210,6 +215,9 @@ class NotebookLive(Live):
         bundle = {"text/plain": text, "text/html": page}
         self._handle = publish(self._handle, bundle, metadata)
 
+    def _settle(self, text: str, page: str, metadata: dict[str, Any] | None = None) -> None:
+        settle(self._handle, {"text/plain": text, "text/html": page}, metadata)
+
     def _clear(self) -> None:
         """Let what is shown next take the place of all outputs."""
         clear()
@@ -223,7 +231,7 @@ class NotebookLive(Live):
             self._clear()
         else:
             text = repr(completion) if completion.others else completion.text
-            self._publish(text, completion.page(calls=False), completion.metadata)
+            self._settle(text, completion.page(calls=False), completion.metadata)
 
     def _finished_page(self, completion: Completion) -> str:
         """The completion's page without rendering again what was rendered; empty if there is none.
@@ -247,6 +255,6 @@ class NotebookLive(Live):
             page = answer_html(completion.text, completion.reasoning) + completion.others_html
             page += line_html(why) + line_html(completion.about)
             text = f"{completion.text}\n[{why}]"
-            self._publish(text, page, completion.metadata)
+            self._settle(text, page, completion.metadata)
         elif self._handle is not None:
-            self._publish(why, line_html(why))
+            self._settle(why, line_html(why))

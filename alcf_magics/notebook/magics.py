@@ -14,7 +14,7 @@ from traitlets import TraitError
 from .._session import close, session
 from ..errors import AlcfError, LoginExpired, LoginFailed, in_one_line, interrupted_prompt
 from ..told import Told
-from . import question_marks as questions
+from . import near_misses, rewriting
 from .arguments import Help, Parser, expanded
 from .cells_above import CellsAbove
 from .complete import Completions
@@ -142,11 +142,14 @@ class AlcfMagics(Magics):
     @line_cell_magic
     def alcf(self, line: str, cell: str | None = None) -> Completion | None:
         """Send a prompt: the rest of the line (%alcf), or the cell (%%alcf)."""
+        parser = prompt_parser()
+        line, cell = near_misses.joined(parser, line, cell)
         try:
-            options, rest = prompt_parser().split(line, self._expanded)
+            options, rest = parser.split(line, self._expanded)
         except Help as text:
             print(text)
             return None
+        near_misses.check(parser, line, rest, cell)
         prompt = rest if cell is None else f"{rest}\n{cell}" if rest else cell
         if not prompt.strip():
             raise UsageError(
@@ -161,9 +164,10 @@ class AlcfMagics(Magics):
 
         __tracebackhide__ = True
         # Beside tools there is what they print, which stays.
-        alone = is_whole_cell(self.shell, "alcf") and not options.tools
+        alone = is_whole_cell(self.shell) and not options.tools
         told = Told(WaitLine(self.shell))
         with self._curing(told, told_below=alone and is_kernel(self.shell)):
+            near_misses.check_model(parser, session(), line, rest, told)
             completion = ask(
                 self.shell,
                 session(),
@@ -240,7 +244,7 @@ def load(shell: InteractiveShell) -> None:
     magics.formatters.install()
     magics.cells_above.install()
     magics.completions.install()
-    questions.install(shell)
+    rewriting.install(shell)
 
 
 def unload(shell: InteractiveShell) -> None:
@@ -256,5 +260,5 @@ def unload(shell: InteractiveShell) -> None:
     magics.logins.close()
     magics.cells_above.remove()
     magics.completions.remove()
-    questions.remove(shell)
+    rewriting.remove(shell)
     close()

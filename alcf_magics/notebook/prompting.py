@@ -7,11 +7,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..tools.toolbox import plain
+from . import next_cell
 from .composing import Typed, compose
 from .live import NotebookLive
 from .names import named_schema, named_tools
 from .options import PARAMETER_NAMES
 from .redaction import Redaction
+from .shells import is_kernel
 from .terminal import TerminalLive
 from .values import value_text
 
@@ -46,7 +48,7 @@ def ask(
     __tracebackhide__ = True  # of an interrupt, a reader wants to see the cell
 
     def view(model: Model) -> View:
-        if not hasattr(shell, "kernel"):
+        if not is_kernel(shell):
             return TerminalLive(model)
         return NotebookLive(model, alone=alone, format=options.format, widgets=widgets, made=made)
 
@@ -83,7 +85,10 @@ def ask(
         **{name: getattr(options, name) for name in PARAMETER_NAMES},
     ).run()
     if options.next_cell and completion.parsed:
-        shell.set_next_input("\n\n".join(block.code.rstrip() for block in completion.parsed))
+        if code := next_cell.code_of(completion.parsed):
+            shell.set_next_input(code)
+        else:
+            told.notice("The answer has no Python: nothing was put into the next cell.")
     return completion
 
 

@@ -77,3 +77,22 @@ def test_answers(home: Path, sandbox: Sandbox) -> None:
     assert any("187" in text for text in given)  # 8 nodes, between 4 and 16
     schemas = [body["response_format"]["type"] for body in chats if "response_format" in body]
     assert schemas == ["json_schema"] * 3
+
+
+def test_many(home: Path, sandbox: Sandbox) -> None:
+    """A table is classified, embedded, clustered and batched; answers have the table's index."""
+    sandbox.answer = "astronomy"
+    cells = run("many.ipynb", home, sandbox)
+    answered = shown(cells, 'papers["field"] =')
+    assert answered.count("astronomy") >= 9
+    assert "(9, 64)" in shown(cells, "vectors = ")
+    groups = shown(cells, "import numpy")
+    assert all(f"[{letter}1, {letter}2, {letter}3]" in groups for letter in "abm")
+    assert "a batch of 9 lines" in shown(cells, "from pathlib import Path")
+    assert "pending, 9 lines" in shown(cells, "batch = session().batch(")
+    waited = shown(cells, "batch.wait()")
+    assert waited.count("astronomy") == 9
+    assert "completed" in shown(cells, "session().batches()")
+    assert "'a1', 'b1', 'm1'" in shown(cells, "session().batch_of(")
+    chats = [r for r in sandbox.requests if r.path.endswith("/chat/completions")]
+    assert len(chats) == 9

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from alcf_magics.errors import (
     RequestRefused,
 )
 from alcf_magics.gateway.completions import Completion
+from alcf_magics.gateway.rate_limit import RateLimit
 from alcf_magics.many.batches import Batch
 from alcf_magics.many.misuse import UsageError
 from alcf_magics.many.plan import Estimate
@@ -44,6 +46,7 @@ def quick(sandbox: Sandbox) -> Sandbox:
 @pytest.fixture
 def session(quick: Sandbox) -> Iterator[Session]:
     session = logged_in(quick)
+    session._connection.gateway._limit = RateLimit(1000)
     yield session
     session.close()
 
@@ -417,3 +420,165 @@ def test_answers_may_come_in_any_order_twice_and_cut(session: Session, tmp_path:
     path.unlink()
     with pytest.raises(AlcfError, match="cannot be read here"):
         session.batch_of(batch.id).results()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"lines": 10**12},
+        {"lines": "3"},
+        {"lines": -1},
+        {"model": ["m"]},
+        {"format": "nope"},
+        {"refused": []},
+        {"submitted": "soon"},
+        {"index": []},
+        None,
+    ],
+)
+def test_what_stands_beside_an_input_is_not_trusted(
+    session: Session, tmp_path: Path, change: dict[str, Any] | None
+) -> None:
+    """Others may write there: what is not sound counts as not there, and the input is read."""
+    batch = submitted(session, tmp_path)
+    batch.wait()
+    (path,) = (tmp_path / "work").glob("*.about.json")
+    assert not [name for name in json.loads(path.read_text()) if "url" in name]
+    path.write_text("{" if change is None else json.dumps(json.loads(path.read_text()) | change))
+    results = session.batch_of(batch.id).results()
+    assert [isinstance(item, Completion) for item in results] == [True] * 3
+    assert list(results.to_pandas().index) == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    "index",
+    [{}, {"names": [None], "types": ["int64"], "labels": [[1]]}, {"names": 1, "types": 2}],
+)
+def test_an_index_that_cannot_be_read_costs_no_answer(
+    session: Session, tmp_path: Path, index: Any
+) -> None:
+    """Then rows are numbered."""
+    batch = submitted(session, tmp_path)
+    batch.wait()
+    (path,) = (tmp_path / "work").glob("*.about.json")
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"index": index}))
+    assert list(session.batch_of(batch.id).results().to_pandas().index) == [0, 1, 2]
+
+
+def test_a_gateway_that_fails_for_a_moment_ends_no_waiting(
+    session: Session, quick: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch takes hours, and a network has its moments."""
+    quick.batch_seconds = 1
+    batch = submitted(session, tmp_path)
+    quick.scenario = "html_error"
+    shown: list[str] = []
+
+    def sleep(seconds: float, sleep: Any = time.sleep) -> None:
+        shown.append(quick.scenario)
+        quick.scenario = "default" if len(shown) > 1 else "html_error"
+        sleep(min(seconds, 0.2))
+
+    monkeypatch.setattr("alcf_magics.many.batches.time.sleep", sleep)
+    assert len(batch.wait()) == 3
+    assert "html_error" in shown
+
+
+def test_a_gateway_that_goes_on_failing_ends_the_waiting(
+    session: Session, quick: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With its own reason, which stands in the repr, too."""
+    monkeypatch.setattr("alcf_magics.many.batches.PATIENCE", 0.0)
+    quick.batch_pace = 30
+    batch = submitted(session, tmp_path)
+    quick.scenario = "html_error"
+    with pytest.raises(GatewayError, match="web page"):
+        batch.wait()
+    assert "web page" in repr(batch)
+
+
+@dataclasses.dataclass
+class Field:
+    field: str
+    sure: float
+
+
+def test_a_schema_gives_columns_and_errors_in_their_places(
+    session: Session, quick: Sandbox, tmp_path: Path
+) -> None:
+    """As in `ask`: instances of the type here, its fields as JSON in a later kernel."""
+    quick.answer = '{"field": "stars", "sure": 0.5}'
+    batch = session.batch(FRAME, ASK, model=LLAMA, folder=tmp_path, schema=Field)
+    body = json.loads(Path(batch.input_file).read_text().splitlines()[0])["body"]
+    assert body["response_format"]["json_schema"]["name"] == "Field"
+    results = batch.wait()
+    assert isinstance(results[0], Completion)
+    assert results[0].parsed == Field("stars", 0.5)
+    assert results.to_pandas()["sure"].tolist() == [0.5] * 3
+    later = session.batch_of(batch.id).results()
+    assert isinstance(later[0], Completion)
+    assert later[0].parsed == {"field": "stars", "sure": 0.5}
+    quick.answer = '{"field": 7}'
+    other = session.batch(FRAME, ASK, model=LLAMA, folder=tmp_path, schema=list[Field])
+    results = other.wait()
+    assert [type(error).__name__ for error in results.failed] == ["AnswerInvalid"] * 3
+    assert results.failed[0].completion is not None
+    (path,) = tmp_path.rglob(f"*{other.id}/*.results.jsonl")
+    wrapped = json.dumps({"value": [{"field": "rocks", "sure": 1}]})
+    path.write_text(path.read_text().replace(json.dumps('{"field": 7}'), json.dumps(wrapped)))
+    again = session.batch_of(other.id).results()
+    assert again.failed == []
+    assert isinstance(again[0], Completion)
+    assert again[0].parsed == [{"field": "rocks", "sure": 1}]
+
+
+def test_a_format_reads_answers(session: Session, quick: Sandbox, tmp_path: Path) -> None:
+    """JSON is a value, and what is none is an error in its place."""
+    quick.answer = "[1, 2]"
+    answer = session.batch(["a"], model=LLAMA, folder=tmp_path, format="json").wait()[0]
+    assert isinstance(answer, Completion)
+    assert answer.parsed == [1, 2]
+    quick.answer = "none"
+    results = session.batch(["a"], model=LLAMA, folder=tmp_path, format="json").wait()
+    assert type(results[0]).__name__ == "AnswerInvalid"
+    assert len(results.failed) == 1
+
+
+def test_what_failed_is_asked_again_as_prompts(
+    session: Session, quick: Sandbox, tmp_path: Path
+) -> None:
+    """At the same place with the same parameters; rows with nothing to ask stay errors."""
+    quick.answer = '{"field": 7}'
+    data = [{"text": "one"}, {"text": None}, {"text": "three"}]
+    batch = session.batch(
+        data, "Say {{text}}", model=LLAMA, folder=tmp_path, schema=Field, max_tokens=50
+    )
+    results = batch.wait()
+    assert len(results.failed) == 3
+    quick.answer = '{"field": "f", "sure": 1}'
+    assert results.retry() is results
+    assert [type(error).__name__ for error in results.failed] == ["RequestRefused"]
+    third = results[2]
+    assert isinstance(third, Completion)
+    assert (third.prompt, third.parsed) == ("Say three", Field("f", 1.0))
+    chats = [r.body for r in quick.requests if r.path.endswith("/chat/completions")]
+    assert len(chats) == 2
+    assert {(body["model"], body["max_tokens"]) for body in chats} == {(LLAMA, 50)}
+    assert chats[0]["response_format"]["json_schema"]["name"] == "Field"
+    assert results.to_pandas()["sure"].fillna(-1).tolist() == [1.0, -1.0, 1.0]
+    assert len(session.history) == 0
+
+
+def test_an_interrupt_of_a_submission_says_where_to_look(
+    session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody knows then whether it began."""
+
+    def interrupted(*args: Any, **more: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(session._connection, "post", interrupted)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        submitted(session, tmp_path)
+    (line,) = caught.value._render_traceback_()  # type: ignore[attr-defined]
+    assert "session().batches()" in line

@@ -12,6 +12,7 @@ import pytest
 
 from alcf_magics import Session
 from alcf_magics.errors import AlcfError, RequestRefused
+from alcf_magics.gateway.rate_limit import RateLimit
 from alcf_magics.many import vectors
 from alcf_magics.sandbox import Sandbox
 from support.logins import logged_in
@@ -22,7 +23,9 @@ SFR = "Salesforce/SFR-Embedding-Mistral"
 @pytest.fixture
 def session(sandbox: Sandbox) -> Session:
     sandbox.requests_per_second = 1000
-    return logged_in(sandbox)
+    session = logged_in(sandbox)
+    session._connection.gateway._limit = RateLimit(1000)
+    return session
 
 
 def sent(sandbox: Sandbox) -> list[dict[str, Any]]:
