@@ -29,7 +29,7 @@ from ..settings import is_loopback
 from ..text import integer, line, words
 from ..told import SILENT, Told
 from .bodies import FirstToken, NoFirstToken, Silence, body_of, reads_of
-from .chat import ChatRequest, new_session_id
+from .chat import ChatRequest, estimate, new_session_id
 from .chunks import Chunk
 from .models import Model
 from .rate_limit import RateLimit, Start
@@ -378,8 +378,7 @@ def _explained(error: AlcfError, model: Model, request: ChatRequest) -> AlcfErro
     window = model.capabilities.context_window
     if not (isinstance(error, StreamBroken) and error.reason_hidden and window):
         return error
-    letters = sum(len(message.text) for message in request.messages)
-    tokens = letters // 4 + int(request.fields.get("max_tokens") or 0)
+    tokens = estimate(request.messages) + int(request.fields.get("max_tokens") or 0)
     if tokens >= window // 2:
         return error
     return StreamBroken(

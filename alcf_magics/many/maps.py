@@ -10,10 +10,11 @@ cost a fraction of a large one.
 from __future__ import annotations
 
 import contextlib
-from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+import os
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import CancelledError
 from dataclasses import dataclass, replace
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,18 +23,17 @@ import anyio.to_thread
 
 from ..errors import AlcfError, LoginExpired, NotLoggedIn, in_one_line
 from ..exchanges import Exchange
-from ..gateway.answer_file import AnswerFile, form_of, is_whole, key_of, saved
-from ..gateway.chat import ChatRequest, Message, default_system, messages_of
+from ..gateway.answer_file import AnswerFile, is_whole, saved
+from ..gateway.chat import ChatRequest
 from ..gateway.completions import Completion
 from ..gateway.models import Model
-from ..gateway.parameters import wanted
-from ..gateway.preparing import fitted, prepared
 from ..gateway.rounds import Rounds
 from ..runtime import POLL
 from ..told import Told
 from .progress import Progress
+from .questions import Asked, Question, keys_of, question_of
 from .results import Item, Results
-from .rows import Prompt, Rows, rows_of
+from .rows import Rows, rows_of
 
 if TYPE_CHECKING:
     from .._session import Session
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from ..gateway.client import Gateway
 
 #: Prompts on their way at once, at most: each has a connection.
-MOST_IN_FLIGHT = 1000
+MOST = 1000
 #: More prompts than this are told what a batch would do.
 MANY = 500
 #: What stands in the place of a prompt that nobody has come to yet.
@@ -49,43 +49,13 @@ NOT_ASKED = AlcfError("This prompt was not asked yet.", "Ask what is missing: .r
 
 
 @dataclass(frozen=True)
-class Question:
-    """What is the same for all rows.
-
-    `asked` is the model as it was typed, `named` as it counts in a key. `request` is one to any
-    model, with all the fields that are asked for; `messages` makes those of a prompt. `place` finds
-    the model, and the request with the fields that it takes.
-    """
-
-    asked: str
-    named: str
-    format: str
-    request: ChatRequest
-    messages: Callable[[Prompt], tuple[Message, ...]]
-    place: Callable[[Told], tuple[Model, ChatRequest]]
-
-    def key(self, prompt: Prompt, repetition: int = 0) -> str:
-        return key_of(
-            self.named,
-            self.messages(prompt),
-            self.request.fields,
-            schema=form_of(self.request),
-            repetition=repetition,
-        )
-
-
-@dataclass(frozen=True)
 class Manner:
-    """How it is gone about: how many at a time, what is kept where, whether progress is shown.
-
-    `hint` says of so many prompts what else could be done with them; empty where nothing.
-    """
+    """How it is gone about: how many at a time, what is kept where, whether progress is shown."""
 
     in_flight: int
     save: str | Path | None
     fresh: bool
     shown: bool
-    hint: Callable[[int], str] = lambda count: ""
 
 
 class Map:
@@ -103,7 +73,7 @@ class Map:
         self._manner = manner
         self._items: list[Item] = [NOT_ASKED] * len(rows)
         self._file = None if manner.save is None else AnswerFile(manner.save)
-        self._keys = [] if self._file is None else list(_keys(rows, question))
+        self._keys = [] if self._file is None else list(keys_of(rows, question))
         self._told = Told()
         self._done = self._failed = 0
         #: Why nothing more is asked: a login that has ended ends it for all.
@@ -194,9 +164,16 @@ class Map:
         # A whole answer costs less to read, counts its tokens with the gateway, and may take
         # longer to begin than the gateway lets a stream take.
         self._request = replace(request, stream=False)
-        if self._manner.shown and (hint := self._manner.hint(count)):
-            self._told.notice(hint)
+        self._told_of_batches(count)
         self._say_notices()
+
+    def _told_of_batches(self, count: int) -> None:
+        """Say of many prompts, once a session, what a batch would do with them."""
+        if count <= MANY or not self._manner.shown or self._connection.knows_of_batches:
+            return
+        self._connection.knows_of_batches = True
+        if said := _as_a_batch(self._question, self._rows, self._place, self._request):
+            self._told.notice(said)
 
     def _progress(self, count: int) -> Progress:
         total = len(self._rows)
@@ -310,79 +287,44 @@ def map_of(
     data: Any,
     template: str | None,
     *,
-    asked: tuple[str, str, str | None, str | None, Any, dict[str, Any]],
+    asked: Asked,
     manner: tuple[int, str | Path | None, bool, bool],
 ) -> Map:
-    """A map as `Session.map` is given it. Raises UsageError, RequestRefused, TypeError.
+    """A map as `Session.map` is given it, `manner` as Manner has it.
 
-    `asked` is model, cluster, system, format, schema and parameters, `manner` as Manner has it.
+    Raises UsageError, RequestRefused, TypeError.
     """
-    model, cluster, system, format, schema, parameters = asked
-    _check_in_flight(manner[0])
+    checked = _checked(Manner(*manner))
     rows = rows_of(data, template)
-    format = format or ("markdown" if schema is None else "json")
-    request = prepared("-", "", format, parameters, schema)
-    default = session.unchecked_settings.system
-
-    def messages(prompt: Prompt) -> tuple[Message, ...]:
-        text = default_system(prompt, default) if system is None else system
-        return messages_of(prompt, text)
-
-    def place(told: Told) -> tuple[Model, ChatRequest]:
-        place = session.resolve(model, cluster, told=told)
-        return place, fitted(request, parameters, session.defaults, place, told)
-
-    question = Question(
-        asked=model,
-        named=session.named(model),
-        format=format,
-        request=replace(request, fields=wanted(parameters, session.defaults)),
-        messages=messages,
-        place=place,
-    )
-    return Map(connection, rows, question, Manner(*manner, hint=_hint_of(connection)))
+    return Map(connection, rows, question_of(session, asked), checked)
 
 
-def _check_in_flight(count: object) -> None:
-    if isinstance(count, int) and not isinstance(count, bool) and 1 <= count <= MOST_IN_FLIGHT:
-        return
+def _checked(manner: Manner) -> Manner:
+    """The same, if it can be gone about so. Raises UsageError."""
+    count, save = manner.in_flight, manner.save
+    wrong = ""
+    if not isinstance(count, Integral) or isinstance(count, bool) or not 1 <= count <= MOST:
+        wrong = f"in_flight is a whole number from 1 to {MOST:,}, not {count!r:.60}."
+    elif not (save is None or isinstance(save, str | os.PathLike)):
+        wrong = f"save is the path of a file, not {type(save).__name__}."
+    if not wrong:
+        return manner
     from .misuse import UsageError
 
-    raise UsageError(
-        f"in_flight is a whole number from 1 to {MOST_IN_FLIGHT:,}, not {count!r:.60}.",
-        "Nothing was sent.",
+    raise UsageError(wrong, "Nothing was sent.")
+
+
+def _as_a_batch(question: Question, rows: Rows, place: Model, request: ChatRequest) -> str:
+    """What a batch would do with the same arguments; empty where one could not be."""
+    from .plan import Plan
+
+    plan = Plan(place, rows, lambda number: question.messages(rows[number]), request)
+    try:
+        size = plan.estimate()
+    except AlcfError:
+        return ""
+    return (
+        f"A batch would ask these {size.lines:,} prompts (about {size.tokens:,} tokens) as one job "
+        "at the facility, at no limit of requests a second, and go on without this kernel: "
+        "session().batch(…) with the same arguments and folder='/eagle/…'."
     )
-
-
-def _hint_of(connection: Connection) -> Callable[[int], str]:
-    """What is said of many prompts, once a session."""
-
-    def hint(count: int) -> str:
-        if count <= MANY or connection.knows_of_batches:
-            return ""
-        connection.knows_of_batches = True
-        return (
-            f"A batch would ask these {count:,} prompts as one job at the facility, at no "
-            "limit of requests a second, and go on without this kernel: the same arguments and a "
-            "folder there, session().batch(…, folder='/eagle/…')."
-        )
-
-    return hint
-
-
-def _keys(rows: Rows, question: Question) -> Iterator[str]:
-    """The key of each row; of the same question the second one has another than the first.
-
-    A row that cannot be asked has none.
-    """
-    seen: Counter[str] = Counter()
-    for position in range(len(rows)):
-        try:
-            prompt: Any = rows[position]
-            first = question.key(prompt)
-        except AlcfError:
-            yield ""
-            continue
-        repetition = seen[first]
-        seen[first] += 1
-        yield question.key(prompt, repetition) if repetition else first

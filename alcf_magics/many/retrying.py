@@ -12,7 +12,8 @@ from ..gateway.completions import Completion
 from ..gateway.models import Model
 from ..told import Told
 from .answers import Answers
-from .maps import Manner, Map, Question
+from .maps import Manner, Map
+from .questions import Question
 from .rows import IN_FLIGHT, Prompt, Rows
 
 if TYPE_CHECKING:

@@ -96,7 +96,8 @@ def _plain(values: list[Any], index: Any, template: str | None) -> Rows:
         value: Prompt = values[number]
         if _is_gap(value):
             raise RequestRefused(f"Number {number} has no prompt.", "Nothing was sent for it.")
-        return value
+        # An array's texts are of a type of their own.
+        return str(value) if isinstance(value, str) else value
 
     return Rows(prompt, len(values), index)
 
@@ -152,8 +153,6 @@ def _check(prompt: Callable[[int], str], number: int) -> None:
         return
     except RequestRefused:
         return
-    except KeyError as error:
-        wrong = f"it has no {error.args[0]}"
     except Exception as error:  # a format, a value's own text: whatever they raise
         wrong = f"{type(error).__name__}: {error}"
     raise _misuse(f"The template does not fit row {number}: {line(wrong, 200)}.", _AS_THEY_ARE)
@@ -230,7 +229,7 @@ class _Column(Sequence[Any]):
 
 
 class _Key(Sequence[Any]):
-    """The values of one key of dicts. Raises KeyError for a dict that lacks it."""
+    """The values of one key of dicts; what lacks it has a gap there, as in a table made of them."""
 
     def __init__(self, dicts: Sequence[Mapping[Any, Any]], name: Any) -> None:
         self._dicts, self._name = dicts, name
@@ -239,7 +238,7 @@ class _Key(Sequence[Any]):
         return len(self._dicts)
 
     def __getitem__(self, position: Any) -> Any:
-        return self._dicts[position][self._name]
+        return self._dicts[position].get(self._name)
 
 
 def _columns_of_dicts(dicts: Sequence[Mapping[Any, Any]]) -> _Columns:

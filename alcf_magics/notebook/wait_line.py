@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from ..showing.display import line_html
-from .outputs import publish
+from .outputs import is_captured, publish
+from .shells import is_kernel
 
 
 class WaitLine:
     """Shows a line in the running cell; an empty one takes it away."""
 
     def __init__(self, shell: Any) -> None:
-        self._in_notebook = hasattr(shell, "kernel")
+        self._in_notebook = is_kernel(shell)
         self._handle: Any = None
         self._printed = False
 
@@ -24,6 +25,8 @@ class WaitLine:
             self._printed = bool(line)
             return
         bundle = {"text/plain": line, "text/html": line_html(line)} if line else {}
+        if line and is_captured():
+            return
         if line or self._handle is not None:
             self._handle = publish(self._handle, bundle)
         if not line:

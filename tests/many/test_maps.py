@@ -412,9 +412,9 @@ def test_many_prompts_are_told_of_batches_once(
     session.map(["a"] * 3, model=MODEL, save=file)
     session.map(["a"] * 4, model=MODEL, save=file)
     assert capsys.readouterr().out == ""
-    session.map(["1", "2", "3", "4"], model=MODEL)
+    session.map([f"number {n}" for n in range(4)], model=MODEL)
     said = capsys.readouterr().out
-    assert "A batch would ask these 4 prompts" in said
+    assert "A batch would ask these 4 prompts (about 8 tokens) as one job" in said
     assert "session().batch(" in said
-    session.map(["1", "2", "3", "4"], model=MODEL)
+    session.map([f"number {n}" for n in range(4)], model=MODEL)
     assert capsys.readouterr().out == ""

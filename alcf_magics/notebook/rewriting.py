@@ -1,6 +1,8 @@
-"""Lets a line's prompt end in a question mark: IPython would take it for a request for help.
+"""What is typed, rewritten before IPython reads it in a way of its own.
 
-`%alcf what is MPI?` is a prompt; `%alcf?` stays IPython's own way to ask for help.
+A line's prompt may end in a question mark, which IPython takes for a request for help: `%alcf what
+is MPI?` is a prompt, `%alcf?` stays IPython's own. And `%%alcf --help` helps, where IPython refuses
+a cell magic without a body before any magic sees it.
 """
 
 from __future__ import annotations
@@ -8,9 +10,11 @@ from __future__ import annotations
 import tokenize
 from typing import Any
 
-from IPython.core.inputtransformer2 import EscapedCommand, MagicAssign
+from IPython.core.getipython import get_ipython
+from IPython.core.inputtransformer2 import EscapedCommand, MagicAssign, cell_magic
 
-MAGIC = "alcf"
+from .shells import prompt_magics
+
 _LAYOUT = {tokenize.INDENT, tokenize.DEDENT, tokenize.NEWLINE, tokenize.NL, tokenize.ENDMARKER}
 
 
@@ -53,15 +57,33 @@ class AssignedQuestion(MagicAssign):
 
 def _is_question(words: list[Any]) -> bool:
     texts = [word.string for word in words]
-    return texts[:2] == ["%", MAGIC] and texts[-1] == "?" and set(texts[2:]) != {"?"}
+    if texts[:1] != ["%"] or texts[-1] != "?" or set(texts[2:]) <= {"?"}:
+        return False
+    return texts[1] in prompt_magics(get_ipython())
+
+
+def without_body(lines: list[str]) -> list[str]:
+    """`%%alcf --help` with nothing below it becomes `%alcf --help`."""
+    first = lines[0] if lines else ""
+    words = first[2:].split()
+    if not first.startswith("%%") or not words or "".join(lines[1:]).strip():
+        return lines
+    asked = words[0] in prompt_magics(get_ipython())
+    return [first[1:]] if asked and not {"--help", "-h"}.isdisjoint(words) else lines
 
 
 def install(shell: Any) -> None:
     """Register with a shell."""
-    shell.input_transformer_manager.token_transformers += [Question, AssignedQuestion]
+    manager = shell.input_transformer_manager
+    manager.token_transformers += [Question, AssignedQuestion]
+    # Before IPython's own, which looks for the body.
+    own = manager.cleanup_transforms
+    own.insert(own.index(cell_magic) if cell_magic in own else len(own), without_body)
 
 
 def remove(shell: Any) -> None:
     """Take back what `install` registered."""
-    transformers = shell.input_transformer_manager.token_transformers
-    transformers[:] = [t for t in transformers if t not in (Question, AssignedQuestion)]
+    manager = shell.input_transformer_manager
+    for transforms in (manager.token_transformers, manager.cleanup_transforms):
+        ours = (Question, AssignedQuestion, without_body)
+        transforms[:] = [transform for transform in transforms if transform not in ours]
