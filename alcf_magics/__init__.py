@@ -42,11 +42,13 @@ if TYPE_CHECKING:
     from .gateway.conversations import Chat
     from .gateway.models import Capabilities, Model, Status
     from .history import History
+    from .many.batches import Batch
 
     __version__: str
 
 #: Where the values are that `import alcf_magics` leaves for when somebody needs them.
 _LATER = {
+    "Batch": "many.batches",
     "Capabilities": "gateway.models",
     "Catalog": "gateway.catalog",
     "Chat": "gateway.conversations",
@@ -62,6 +64,7 @@ __all__ = [
     "AccessDenied",
     "AlcfError",
     "AnswerInvalid",
+    "Batch",
     "Capabilities",
     "Catalog",
     "Chat",

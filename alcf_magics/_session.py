@@ -12,31 +12,29 @@ from __future__ import annotations
 import atexit
 import os
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ._many import ManyTexts
-from ._models import ServedModels
 from .connection import Connection
+from .many.many_texts import ManyTexts
+from .prompts.one_prompt import OnePrompt
+from .prompts.served_models import ServedModels
 from .settings import NUMBER_NAMES, SETTING_NAMES, Settings, checked_number
-from .told import SILENT, Told
 
 if TYPE_CHECKING:
     from .auth.account import Account
     from .auth.signing import GatewayAuth
-    from .exchanges import Exchange, View
-    from .gateway.chat import ChatRequest, Message
+    from .gateway.chat import Message
     from .gateway.chats import Chats
     from .gateway.completions import Completion
     from .gateway.conversations import Chat, Execution
-    from .gateway.models import Model
     from .history import History
     from .runtime import Runtime
 
     Prompt = str | Sequence[Message | Mapping[str, Any]]
 
 
-class Session(ServedModels, ManyTexts):
+class Session(ServedModels, OnePrompt, ManyTexts):
     """A login, a gateway and what was asked of it. Safe to use from several threads.
 
     Everything that asks the gateway raises an AlcfError for whatever goes wrong.
@@ -47,6 +45,7 @@ class Session(ServedModels, ManyTexts):
         self._defaults: dict[str, Any] = {}
         self._connection = Connection(lambda: self.settings)
         self._chats: Chats | None = None
+        self.last_map = None
 
     def __repr__(self) -> str:
         return f"<alcf_magics session with {self.unchecked_settings.gateway_url}>"
@@ -102,187 +101,7 @@ class Session(ServedModels, ManyTexts):
         """An `httpx.Auth` that keeps requests to the gateway authorised, sync or async."""
         return self._connection.auth
 
-    # Prompts
-
-    def ask(
-        self,
-        prompt: Prompt,
-        model: str = "",
-        *,
-        cluster: str = "",
-        system: str | None = None,
-        format: str | None = None,
-        schema: Any = None,
-        fallback: str | Sequence[str] = (),
-        wait: float | None = None,
-        **parameters: Any,
-    ) -> Completion:
-        """Send a prompt, or a list of messages as OpenAI has them; the whole completion.
-
-        `model` and `cluster` are names as in `-m` and `--cluster`, `format` is markdown (the
-        default), text, json or code. `schema` is what the answer has to be, as `.parsed` then: a
-        JSON schema, a pydantic model, a dataclass, a TypedDict, or a list of one of these.
-        `parameters` are those of the magic under the names in gateway/parameters.py:
-        temperature (0 to 2), max_tokens (1 or more), stop (a text or up to 4), n, extra, … What is
-        not given is as `choose` has it. `fallback` names other models, as `"a,b"` or a list, that
-        may answer where this one is live nowhere. `wait` is for how many minutes a model that is
-        loaded on demand is waited for; with 0, what is not live is a ModelNotReady. A value that is
-        wrong, or that the model does not take, is a RequestRefused, and nothing is sent. What ends
-        an answer early carries what came as `.completion`.
-        """
-        return self.exchange(
-            prompt,
-            model,
-            cluster=cluster,
-            system=system,
-            format=format,
-            schema=schema,
-            fallback=fallback,
-            wait=wait,
-            **parameters,
-        ).run()
-
-    async def aask(
-        self,
-        prompt: Prompt,
-        model: str = "",
-        *,
-        cluster: str = "",
-        system: str | None = None,
-        format: str | None = None,
-        schema: Any = None,
-        **parameters: Any,
-    ) -> Completion:
-        """The same as `ask`, awaited; several may run at once."""
-        exchange = await self._aexchange(
-            prompt,
-            model,
-            cluster=cluster,
-            system=system,
-            format=format,
-            schema=schema,
-            **parameters,
-        )
-        return await exchange.arun()
-
-    def stream(
-        self,
-        prompt: Prompt,
-        model: str = "",
-        *,
-        cluster: str = "",
-        system: str | None = None,
-        **parameters: Any,
-    ) -> Iterator[str]:
-        """Send a prompt; the pieces of the answer's text as they come.
-
-        The completion is `history[-1]` afterwards. Leaving the loop closes the connection.
-        """
-        return _pieces(self.exchange(prompt, model, cluster=cluster, system=system, **parameters))
-
-    async def astream(
-        self,
-        prompt: Prompt,
-        model: str = "",
-        *,
-        cluster: str = "",
-        system: str | None = None,
-        **parameters: Any,
-    ) -> AsyncIterator[str]:
-        """The same as `stream`, for `async for`."""
-        from .gateway.accumulator import Follower
-
-        exchange = await self._aexchange(
-            prompt, model, cluster=cluster, system=system, **parameters
-        )
-        text = Follower()
-        async with exchange:
-            async for answer in exchange:
-                if piece := text.new(answer):
-                    yield piece
-        if exchange.completion is not None and (rest := text.rest(exchange.completion.text)):
-            yield rest
-
-    def exchange(
-        self,
-        prompt: Prompt,
-        model: str = "",
-        *,
-        cluster: str = "",
-        system: str | None = None,
-        format: str | None = None,
-        schema: Any = None,
-        view: Callable[[Model], View] | None = None,
-        bind: Callable[[Completion], None] = lambda completion: None,
-        told: Told = SILENT,
-        chat: Chat | None = None,
-        trim: bool = False,
-        fallback: str | Sequence[str] = (),
-        wait: float | None = None,
-        **parameters: Any,
-    ) -> Exchange:
-        """One prompt that is ready to be sent, for whoever shows it; see exchanges.py.
-
-        `view` makes what shows the answer, `bind` gets the completion however the answer ends.
-        `schema` is whatever a Schema can be made of. In a `chat` it goes on; `trim` leaves the
-        oldest turns out where they do not fit. `fallback` names other models, and `wait` is in
-        minutes, as in `ask`.
-        """
-        from .exchanges import Exchange
-        from .gateway.answer_file import key_of
-        from .gateway.parameters import wanted
-        from .gateway.places import names_of
-        from .preparing import default_system, fitted, prepared
-
-        named = self._named(model)
-        asking = self.chats.asking(chat)
-        keeps_system = system is None and asking.goes_on
-        if system is None:
-            default = "" if keeps_system else self.unchecked_settings.system
-            system = default_system(prompt, default)
-        format = format or ("markdown" if schema is None else "json")
-        request = prepared(prompt, system, format, parameters, schema)
-        kept = "" if model else asking.model(cluster)
-        places = self._places(model, cluster, kept, names_of(fallback), told)
-
-        def request_for(place: Model) -> ChatRequest:
-            to_place = fitted(request, parameters, self._defaults, place, told)
-            return asking.along(to_place, place, keeps_system=keeps_system, trim=trim)
-
-        place = places.start
-        first = request_for(place)
-        return Exchange(
-            self._connection,
-            place,
-            first,
-            places=places,
-            request_for=request_for,
-            wait=self._connection.waiting(wait),
-            asked=model or kept,
-            format=format,
-            view=view(place) if view is not None else None,
-            bind=bind,
-            told=told,
-            asking=asking,
-            key=key_of(
-                named,
-                first.messages,
-                wanted(parameters, self._defaults),
-                schema=first.schema.json if first.schema is not None else None,
-            ),
-        )
-
-    def _named(self, model: str) -> str:
-        """The model as it was typed or set in the notebook, its alias resolved; empty for none."""
-        return self.unchecked_settings.meant(model or str(self._chosen.get("model", "")))
-
-    async def _aexchange(self, prompt: Prompt, model: str, **options: Any) -> Exchange:
-        from anyio import to_thread
-
-        # Finding the model may ask the gateway: not on the caller's event loop.
-        return await to_thread.run_sync(
-            lambda: self.exchange(prompt, model, **options), abandon_on_cancel=True
-        )
+    # What was asked
 
     @property
     def history(self) -> History:
@@ -336,18 +155,6 @@ def _execution() -> Execution | None:
     from .gateway.conversations import Execution
 
     return Execution(str(cell), str(run))
-
-
-def _pieces(exchange: Exchange) -> Iterator[str]:
-    from .gateway.accumulator import Follower
-
-    text = Follower()
-    with exchange:
-        for answer in exchange:
-            if piece := text.new(answer):
-                yield piece
-    if exchange.completion is not None and (rest := text.rest(exchange.completion.text)):
-        yield rest
 
 
 _session: Session | None = None

@@ -73,6 +73,8 @@ class Connection:
         #: When the catalog was last read in the background, on the monotonic clock.
         self._sought = -math.inf
         self._history: History | None = None
+        #: Whether somebody with many prompts was told what a batch does.
+        self.knows_of_batches = False
         self._closed = False
         #: What a parent process goes on using: nothing of it is to be closed here.
         self._parents: tuple[object, ...] = ()
@@ -282,6 +284,19 @@ class Connection:
         return self.ask(
             lambda: gateway.post(path, body, told=told, asked=asked, repeatable=repeatable), told
         )
+
+    def fetch(self, address: str, told: Told = SILENT) -> bytes:
+        """What stands at an http(s) address that is not the gateway's. Raises RequestRefused."""
+        from .images.addresses import shown
+        from .images.fetching import fetched
+
+        told.waiting(f"Fetching {shown(address)}")
+        try:
+            return self.runtime.run(lambda: fetched(address), told.tick)
+        except CancelledError:
+            raise AlcfError("The session was closed while it waited.") from None
+        finally:
+            told.waiting("")
 
     @contextlib.contextmanager
     def noting(self) -> Iterator[None]:

@@ -193,15 +193,19 @@ class AnswerInvalid(AlcfError):
     """A whole answer that is not in the format asked for; `completion` holds it."""
 
 
-def in_one_line(interrupt: KeyboardInterrupt, *, kept: bool) -> None:
+def in_one_line(interrupt: KeyboardInterrupt, said: str) -> None:
     """Let a cell show an interrupt as a line, as it shows our errors, and not our insides.
 
-    It stays a KeyboardInterrupt, so that whatever catches one goes on doing so. `kept` says
-    whether a part of an answer had come.
+    It stays a KeyboardInterrupt, so that whatever catches one goes on doing so.
     """
-    what = "what came is kept" if kept else "nothing had come yet"
-    line = f"KeyboardInterrupt: The prompt was interrupted; {what}."
+    line = f"KeyboardInterrupt: {said}"
     interrupt._render_traceback_ = lambda: [line]  # type: ignore[attr-defined]
+
+
+def interrupted_prompt(*, kept: bool) -> str:
+    """What is said of an interrupted prompt; `kept`: a part of an answer had come."""
+    what = "what came is kept" if kept else "nothing had come yet"
+    return f"The prompt was interrupted; {what}."
 
 
 def _sentence(text: str) -> str:

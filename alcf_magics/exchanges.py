@@ -13,26 +13,29 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from concurrent.futures import CancelledError
 from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol
 
-from .errors import AlcfError, StreamBroken, in_one_line
-from .gateway.accumulator import Accumulator
+from .errors import AlcfError, StreamBroken, in_one_line, interrupted_prompt
+from .gateway.accumulator import Accumulator, Follower
+from .gateway.calls import Call
 from .gateway.chat import ChatRequest
 from .gateway.chunks import Chunk
 from .gateway.completions import Completion
 from .gateway.models import Model
 from .gateway.places import Places
 from .gateway.retries import Policy
-from .rounds import Rounds
-from .sending import Sending, Wait, no_wait
+from .gateway.rounds import Rounds
+from .gateway.sending import Sending, Wait, no_wait
 from .told import SILENT, Told
+from .tools.toolbox import Toolbox
 
 if TYPE_CHECKING:
     from .connection import Connection
+    from .gateway.client import Gateway
 
 
 class View(Protocol):
@@ -40,6 +43,9 @@ class View(Protocol):
 
     def draw(self, answer: Accumulator) -> None:
         """Show the answer so far, if it is time to."""
+
+    def call(self, call: Call) -> None:
+        """A tool is called, with its arguments; once more when it has its result."""
 
     def begin_again(self, why: str) -> None:
         """Another request of this prompt goes out; the answer so far is not the last."""
@@ -79,8 +85,9 @@ class Exchange:
     model's name as it was asked for. `format` reads the whole answer. `view` shows
     the answer, and `bind` gets the completion, however the answer ended; what goes wrong in a
     view costs nobody the answer. `asking` is where the prompt belongs, `key` that of what is asked,
-    see answer_file.py. Whatever ends the answer early carries the part that came as
-    `.completion`: an AlcfError, or KeyboardInterrupt.
+    see answer_file.py; `toolbox` has the tools that the model may call. `gateway` is a client of
+    the caller's own; what is not `kept` is left out of the history. Whatever ends the answer early
+    carries the part that came as `.completion`: an AlcfError, or KeyboardInterrupt.
     """
 
     def __init__(
@@ -100,10 +107,15 @@ class Exchange:
         request_for: Callable[[Model], ChatRequest] | None = None,
         wait: Wait = no_wait,
         key: str = "",
+        toolbox: Toolbox | None = None,
+        gateway: Gateway | None = None,
+        kept: bool = True,
     ) -> None:
         self.place = place
         #: The requests of this prompt; most have one.
-        self.rounds = Rounds(request, format)
+        self.rounds = Rounds(request, format, toolbox)
+        if toolbox is not None:
+            toolbox.show = self._tell_call
         #: The answer so far.
         self.answer = Accumulator(request.model, time.monotonic())
         #: The answer as it was kept; None before the end, and where nothing came.
@@ -117,9 +129,10 @@ class Exchange:
         self._begun = False
         self._draws = True
         self._told = told
+        self._kept = kept
         self._sending = Sending(
             # Asked for here: an older client is closed on the event loop, and waited for.
-            connection.gateway,
+            gateway or connection.gateway,
             places or Places.only(place),
             self.rounds,
             request_for or (lambda place: replace(request, model=place.name)),
@@ -150,6 +163,19 @@ class Exchange:
         assert self.completion is not None
         return self.completion
 
+    async def on_loop(self) -> Completion:
+        """The whole exchange, for a task on the connection's own event loop; draws nothing."""
+        async with self:
+            while True:
+                async with contextlib.aclosing(self._reads()) as reads:
+                    async for chunks in reads:
+                        self._with([(time.monotonic(), chunks)])
+                if not (why := self.rounds.go_on(self.answer)):
+                    break
+                self._begin_round(why)
+        assert self.completion is not None
+        return self.completion
+
     @property
     def request(self) -> ChatRequest:
         """What was asked, as it is kept."""
@@ -177,7 +203,7 @@ class Exchange:
             async with contextlib.aclosing(arriving) as all_reads:
                 async for reads in all_reads:
                     yield self._with(reads)
-            if not (why := self.rounds.go_on(self.answer)):
+            if not (why := await self.rounds.ago_on(self.answer)):
                 return
             self._begin_round(why)
 
@@ -205,13 +231,17 @@ class Exchange:
             self._asking.begin()
         self._begun = True
 
+    def _tell_call(self, call: Call) -> None:
+        self._begin()
+        self._show(lambda view: view.call(call))
+
     def _begin_round(self, why: str) -> None:
         """Another request goes out: what came is no refusal, and its answer comes anew."""
         self._begin()
         self._show(lambda view: view.begin_again(why))
         self.answer = Accumulator(self.request.model, time.monotonic())
 
-    def _reads(self) -> AsyncIterator[list[Chunk]]:
+    def _reads(self) -> AsyncGenerator[list[Chunk]]:
         return self._sending.reads(self.answer.sent)
 
     # How it ends
@@ -284,7 +314,7 @@ class Exchange:
         why = str(error)
         if isinstance(error, KeyboardInterrupt):
             why = "interrupted"
-            in_one_line(error, kept=began)
+            in_one_line(error, interrupted_prompt(kept=began))
         self._show(lambda view: view.fail(self.completion, why))
 
     def _as_completion(self) -> Completion:
@@ -303,7 +333,8 @@ class Exchange:
         if self.completion is not None:
             return
         self.completion = completion
-        self._connection.history.add(completion)
+        if self._kept:
+            self._connection.history.add(completion)
         if self._asking is not None and self._begun:
             self._asking.keep(completion)
         self._bind(completion)
@@ -316,3 +347,14 @@ class Exchange:
             show(self._view)
             return True
         return False
+
+
+def pieces(exchange: Exchange) -> Iterator[str]:
+    """The pieces of the answer's text as they come."""
+    text = Follower()
+    with exchange:
+        for answer in exchange:
+            if piece := text.new(answer):
+                yield piece
+    if exchange.completion is not None and (rest := text.rest(exchange.completion.text)):
+        yield rest

@@ -10,6 +10,7 @@ import ipaddress
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -115,6 +116,7 @@ def checked_number(name: str, value: object) -> float:
     raise ValueError(f"{name} is a number, 0 or more, not {value!r:.60}")
 
 
+@lru_cache(maxsize=64)
 def is_loopback(host: str | None) -> bool:
     """Whether a host name or address means this machine."""
     if not host:
@@ -136,6 +138,7 @@ def _is_host(host: str) -> bool:
         return False
 
 
+@lru_cache(maxsize=16)  # it is asked before each request, and few addresses are in use
 def _check_url(name: str, url: str) -> None:
     try:
         parts = urlsplit(url)

@@ -7,6 +7,7 @@ live at a time, and none knows of another.
 from __future__ import annotations
 
 import threading
+import warnings
 from collections import deque
 from collections.abc import Callable
 
@@ -62,3 +63,10 @@ class Silent(Told):
 
 #: Where nobody listens.
 SILENT = Silent()
+
+
+def tell(told: Told, notice: str) -> None:
+    """Tell a notice; of a plain call of Python's, where nobody listens, Python says it, once."""
+    told.notice(notice)
+    if told is SILENT:
+        warnings.warn(notice, stacklevel=5)

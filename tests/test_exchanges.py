@@ -21,7 +21,6 @@ from alcf_magics.errors import (
     RequestRefused,
     StreamBroken,
 )
-from alcf_magics.gateway.models import Model
 from alcf_magics.gateway.retries import Policy
 from alcf_magics.sandbox import Sandbox
 from alcf_magics.told import Told
@@ -46,8 +45,11 @@ class Screen:
         if "draw" in self.fails:
             raise OSError("no space left on device")
 
-    def move(self, place: Model) -> None:
+    def move(self, place: Any) -> None:
         self._note("move", place.place)
+
+    def call(self, call: Any) -> None:
+        self._note("call")
 
     def begin_again(self, why: str) -> None:
         self._note("again", why)

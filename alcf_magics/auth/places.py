@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import lru_cache
 from pathlib import Path
 
 from ..settings import CLIENT_ID
@@ -17,9 +18,19 @@ def home() -> str:
 
 def apps_directory() -> Path:
     """`~/.globus/app`; where there is no home, a place in which no file can be."""
-    return Path(home() or os.devnull, ".globus", "app")
+    return _apps_in(home() or os.devnull)
 
 
 def own_path() -> Path:
     """`~/.globus/app/<client id>/alcf_magics/tokens.json`."""
-    return apps_directory() / CLIENT_ID / "alcf_magics" / "tokens.json"
+    return _own_in(apps_directory())
+
+
+@lru_cache(maxsize=8)  # asked for before each request
+def _apps_in(home: str) -> Path:
+    return Path(home, ".globus", "app")
+
+
+@lru_cache(maxsize=8)
+def _own_in(apps: Path) -> Path:
+    return apps / CLIENT_ID / "alcf_magics" / "tokens.json"

@@ -73,6 +73,13 @@ def key_of(
     return hashlib.sha256(written.encode()).hexdigest()
 
 
+def form_of(request: ChatRequest) -> Any:
+    """What counts in a key of the form of an answer: its schema, {} for any JSON, None for none."""
+    if request.form is None:
+        return None
+    return {} if request.schema is None else request.schema.json
+
+
 def _plain(value: Any) -> Any:
     """A value of JSON in which one number is written in one way: 0.0 as 0."""
     if isinstance(value, Mapping):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..errors import RUN_AGAIN, AlcfError, GatewayError
@@ -174,16 +174,8 @@ def completion_of(
     """The completion of a good line. Its times are the batch's own, not the answer's."""
     answer = Accumulator(request.model, 0.0)
     answer.add(chunk_of(body), 0.0)
-    return Completion(
-        choices=answer.choices,
-        request=request,
-        place=place,
-        asked=asked,
-        model=answer.model,
-        id=answer.id,
-        usage=answer.usage,
-        started=started,
-    )
+    completion = answer.completion(request, place, asked=asked)
+    return replace(completion, started=started, seconds=0.0, first_token_seconds=None)
 
 
 def error_of(answer: Mapping[str, Any], place: Model) -> AlcfError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -24,6 +25,9 @@ JOB_COLUMNS = ("host", "job", "walltime")
 LEAST_LETTERS = 3
 #: Seconds after which a table says how old it is.
 FRESH_SECONDS = 5.0
+
+#: How like a name another one is that may have been meant, from 0 to 1.
+_NEAR = 0.6
 
 _ALL = "all of them: %alcf_models"
 _NO_MATCH = f"no model matches; {_ALL}"
@@ -105,25 +109,20 @@ class Catalog:
     def select(self, pattern: str = "", cluster: str = "", live: bool = False) -> Catalog:
         """The part whose names contain `pattern` (or match it, with * and ?), on one cluster.
 
+        A capability that is called so counts, too; where nothing does, a note names the nearest.
         Raises ModelNotFound for a cluster that is not listed.
         """
         named = self.cluster(cluster) if cluster else ""
-        wanted = pattern.casefold()
-        glob = wanted if any(sign in wanted for sign in "*?[") else f"*{_escaped(wanted)}*"
-        return replace(
-            self,
-            models=tuple(
-                model
-                for model in self.models
-                if (not named or model.cluster == named)
-                and (not live or model.live)
-                and (
-                    not wanted
-                    or fnmatchcase(model.name.casefold(), glob)
-                    or fnmatchcase(bare(model.name), glob)
-                )
-            ),
-        )
+        there = [
+            model
+            for model in self.models
+            if (not named or model.cluster == named) and (not live or model.live)
+        ]
+        found = tuple(model for model in there if _matches(model, pattern.casefold()))
+        if found or not pattern:
+            return replace(self, models=found)
+        nothing = f"Nothing is called {pattern!r:.60}. {_nearest(pattern, there or self.models)}"
+        return replace(self, models=(), notes=(nothing, *self.notes))
 
     def cluster(self, name: str) -> str:
         """A cluster's name as the gateway spells it. Raises ModelNotFound."""
@@ -134,7 +133,7 @@ class Catalog:
             f"There is no cluster {name!r}.", f"Clusters: {', '.join(self.clusters) or 'none'}"
         )
 
-    def resolve(self, name: str = "", cluster: str = "") -> Model:
+    def resolve(self, name: str = "", cluster: str = "", *, vision: bool = False) -> Model:
         """The model that a person means.
 
         A name counts without regard to case, with or without its organisation, and by the table
@@ -142,8 +141,9 @@ class Catalog:
         the exact name before others, then the gateway's order. A name that is none counts as the
         beginning of one, if of one model alone; and `cluster:name` as it was typed: the server
         knows aliases and reserved models that it lists nowhere. Without a name: the live chat
-        model of the first family in models.yaml, or where no states can be read, the first of
-        those. Raises ModelNotFound with the three nearest names, or ModelNotReady.
+        model of the first family in models.yaml, with `vision` one that takes images, or where no
+        states can be read, the first of those. Raises ModelNotFound with the three nearest names,
+        or ModelNotReady.
         """
         named = bool(cluster)
         before, colon, after = name.partition(":")
@@ -159,7 +159,7 @@ class Catalog:
             cluster = self.cluster(cluster)
             models = tuple(model for model in models if model.cluster == cluster)
         if not name:
-            return _default(models, cluster)
+            return _default(models, cluster, vision)
         candidates = [model for model in models if same_model(name, model.name)]
         candidates = candidates or _begun_with(name, models)
         if not candidates and named and models and name.isprintable():
@@ -211,10 +211,11 @@ def table_text(catalog: Catalog) -> str:
     return "\n".join([*lines, *catalog.remarks])
 
 
-def _default(models: Sequence[Model], cluster: str) -> Model:
+def _default(models: Sequence[Model], cluster: str, vision: bool) -> Model:
     chats = [model for model in models if model.capabilities.chat]
     for status in (Status.LIVE, Status.UNKNOWN):
         if found := [model for model in chats if model.status is status]:
+            found = [m for m in found if vision and m.capabilities.vision] or found
             return min(found, key=lambda model: family_rank(model.name))
     where = f" on {cluster}" if cluster else ""
     raise ModelNotReady(
@@ -248,16 +249,31 @@ def _as_typed(name: str, models: Sequence[Model]) -> Model:
     )
 
 
+def _matches(model: Model, wanted: str) -> bool:
+    """Whether a model has a name with this in it, or is able to do what is called so."""
+    glob = wanted if any(sign in wanted for sign in "*?[") else f"*{_escaped(wanted)}*"
+    names = model.name.casefold(), bare(model.name)
+    return any(fnmatchcase(name, glob) for name in names) or wanted in model.capabilities.words
+
+
 def _nearest(name: str, models: Sequence[Model]) -> str:
+    """The three names most like one: first those that share a word or are near, then live ones."""
     wanted = bare(name)
+    words = _words(wanted)
 
-    def distance(known: str) -> tuple[bool, float]:
-        short = bare(known)
-        return wanted not in short, -difflib.SequenceMatcher(None, wanted, short).ratio()
+    def distance(model: Model) -> tuple[bool, bool, float]:
+        short = bare(model.name)
+        likeness = difflib.SequenceMatcher(None, wanted, short).ratio()
+        near = wanted in short or bool(words & _words(short)) or likeness > _NEAR
+        return not near, not model.live, -likeness
 
-    names = dict.fromkeys(model.name for model in models)
-    nearest = sorted(names, key=distance)[:3]
-    return f"Nearest: {', '.join(nearest) or 'none'}. {_ALL.capitalize()}"
+    names = dict.fromkeys(model.name for model in sorted(models, key=distance))
+    return f"Nearest: {', '.join(list(names)[:3]) or 'none'}. {_ALL.capitalize()}"
+
+
+def _words(name: str) -> set[str]:
+    """The words of a model's name. A single letter, or a number, is in too many to count."""
+    return set(re.findall(r"[a-z]{2,}|\d+[a-z]+", name))
 
 
 def _escaped(text: str) -> str:

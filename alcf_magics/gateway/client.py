@@ -7,6 +7,7 @@ and never further than a limit.
 from __future__ import annotations
 
 import json
+import ssl
 import time
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from contextlib import aclosing
@@ -28,7 +29,7 @@ from ..settings import is_loopback
 from ..text import integer, line, words
 from ..told import SILENT, Told
 from .bodies import FirstToken, NoFirstToken, Silence, body_of, reads_of
-from .chat import ChatRequest, new_session_id
+from .chat import ChatRequest, estimate, new_session_id
 from .chunks import Chunk
 from .models import Model
 from .rate_limit import RateLimit, Start
@@ -61,17 +62,23 @@ class Gateway:
         auth: httpx.Auth,
         limit: RateLimit | None = None,
         policy: Callable[[], Policy] = Policy,
+        certificates: ssl.SSLContext | None = None,
     ) -> None:
         self.url = url
+        self._auth = auth
         self._limit = limit or RateLimit()
         self._policy = policy
+        # Loopback is never reached through a proxy, whatever the environment says.
+        trust_env = not is_loopback(httpx.URL(url).host)
         trouble = ""
         try:
+            # Reading them takes a while: further clients use the same.
+            self._certificates = certificates or httpx.create_ssl_context(trust_env=trust_env)
             self._client = httpx.AsyncClient(
                 auth=auth,
+                verify=self._certificates,
                 timeout=httpx.Timeout(READ_TIMEOUT, connect=Policy().connect_seconds),
-                # Loopback is never reached through a proxy, whatever the environment says.
-                trust_env=not is_loopback(httpx.URL(url).host),
+                trust_env=trust_env,
                 headers={"User-Agent": "alcf-magics", "Accept-Encoding": "identity"},
                 # As a hook, so that the repeated request after a refresh waits its turn, too.
                 event_hooks={"request": [self._turn], "response": [self._taken_in]},
@@ -80,6 +87,10 @@ class Gateway:
             trouble = f"{type(error).__name__}: {line(str(error))}"
         if trouble:
             raise GatewayUnreachable(f"No connection can be made: {trouble}.", CHECK_NETWORK)
+
+    def another(self) -> Gateway:
+        """A further client of the same gateway, login and limit, with connections of its own."""
+        return Gateway(self.url, self._auth, self._limit, self._policy, self._certificates)
 
     async def _turn(self, request: httpx.Request) -> None:
         start = await self._limit.turn(request.extensions.get("alcf_again", False))
@@ -370,8 +381,7 @@ def _explained(error: AlcfError, model: Model, request: ChatRequest) -> AlcfErro
     window = model.capabilities.context_window
     if not (isinstance(error, StreamBroken) and error.reason_hidden and window):
         return error
-    letters = sum(len(message.text) for message in request.messages)
-    tokens = letters // 4 + int(request.fields.get("max_tokens") or 0)
+    tokens = estimate(request.messages) + int(request.fields.get("max_tokens") or 0)
     if tokens >= window // 2:
         return error
     return StreamBroken(

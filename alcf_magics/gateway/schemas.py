@@ -96,6 +96,17 @@ class Schema:
         text.encode()  # no request could carry a lone surrogate
         return cls(line(name, 100) or "the schema", text, wrapped, source)
 
+    @classmethod
+    def restored(cls, name: str, text: str, wrapped: bool) -> Schema:
+        """A schema that was kept: without its type, values are what JSON makes of them.
+
+        Raises ValueError, KeyError, TypeError, AttributeError for what is none.
+        """
+        whole = json.loads(text)
+        shared = {key: whole[key] for key in ("$defs", "definitions") if key in whole}
+        source = {**shared, **(whole["properties"][VALUE] if wrapped else whole)}
+        return cls(line(name, 100), text, wrapped, source)
+
     @property
     def wire_name(self) -> str:
         """Its name as servers take one: up to 64 letters, digits, dashes."""
@@ -117,7 +128,7 @@ class Schema:
         with _faults():
             if isinstance(self.source, Mapping):
                 return _fits(value, self.source)
-            return _instance(value, self.source)
+            return instance_of(value, self.source)
 
 
 def _fits(value: Any, schema: Mapping[str, Any]) -> Any:
@@ -133,7 +144,7 @@ def _fits(value: Any, schema: Mapping[str, Any]) -> Any:
     return value
 
 
-def _instance(value: Any, source: Any) -> Any:
+def instance_of(value: Any, source: Any) -> Any:
     """What a type makes of a JSON value. Raises Invalid."""
     from pydantic import TypeAdapter, ValidationError
 

@@ -7,12 +7,15 @@ so that `%alcf -m x what does -t mean` and an apostrophe in a prompt just work.
 from __future__ import annotations
 
 import argparse
+import difflib
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 from IPython.core.error import UsageError
 from IPython.utils.text import DollarFormatter
+
+from .spelling import did_you_mean, is_bent, nearest, quoted, straightened
 
 _WORD = re.compile(r"""\s*((?:'[^']*'|"(?:[^"\\]|\\.)*"|\\.|[^\s'"\\]|['"\\])+)""", re.S)
 #: A variable in an option's value: `$name`, `{name}`; `{{name}}` is expansion.py's.
@@ -62,7 +65,8 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         # argparse names an option by all its names; the first line is the whole complaint.
         text = " ".join(message.split())
-        raise UsageError(f"{self.prog}: {text}. See {self.prog} --help")
+        end = "" if text.endswith("?") else "."
+        raise UsageError(f"{self.prog}: {text}{end} See {self.prog} --help")
 
     def format_help(self) -> str:
         names = " ".join(part for part in (self.prog, "[options]", self.rest) if part)
@@ -78,13 +82,25 @@ class Parser(argparse.ArgumentParser):
         words, position = self._head(line, expand)
         return self._parsed(words), line[position:].strip()
 
+    def rest_of(self, line: str) -> str:
+        """What is behind the options of a line, right or wrong ones. Raises nothing."""
+        try:
+            _, position = self._head(line, str)
+        except UsageError:
+            return ""
+        return line[position:].strip()
+
     def words(self, line: str) -> tuple[argparse.Namespace, str]:
         """The options of a line, wherever they stand, and the one other word that it may hold."""
         words, position = self._head(line, str)
         other = ""
         while match := _WORD.match(line, position):
+            if match[1] == "#":
+                self.error("a comment is not taken here")
+            # Where a word may be a code, it is not repeated, and may stand in any quotes.
+            if not self.longest:
+                self._check_quotes("", match[1], line[match.start(1) :])
             if other:
-                # Where a word may be a code, it is not repeated.
                 word = "word" if self.longest else repr(_unquoted(match[1]))
                 self.error(f"unexpected second {word}")
             other, line = _unquoted(match[1]), line[match.end() :]
@@ -97,40 +113,88 @@ class Parser(argparse.ArgumentParser):
         words: list[str] = []
         position = 0
         while match := _WORD.match(line, position):
-            word = _unquoted(match[1])
-            if match[1] == "--":
+            raw = match[1]
+            if raw == "--":
                 position = match.end()
                 break
-            name, equals, value = word.partition("=")
-            if not self._is_option(match[1]):
+            self._check_dashes(raw)
+            if not self._is_option(raw):
                 break
             position = match.end()
-            if name in self.takes_value and not equals:
-                following = _WORD.match(line, position)
-                if following is None:
-                    self.error(f"argument {name}: expected one argument")
-                position = following.end()
-                value = following[1]
-                if value.partition("=")[0] in self.names:
-                    self.error(f"argument {name}: expected one argument, not {value}")
-                if value[0] in "'\"" and (len(value) < 2 or value[-1] != value[0]):
-                    self.error(f"argument {name}: the quote is not closed")
-                # `--name=value`, so that a value may begin with a dash, or be empty.
-                longest, value = self.takes_value[name], _unquoted(value)
-                words.append(f"{longest}={value if longest in self.as_typed else expand(value)}")
-            elif equals and name.startswith("--"):
-                words.append(f"{name}={value if name in self.as_typed else expand(value)}")
-            else:
-                words.append(word)
+            name, value = self._named(raw)
+            if name in self.takes_value and value is None:
+                value, position = self._following(name, line, position)
+            if value is not None:
+                self._check_quotes(f"{name} ", value, line[position - len(value) :])
+                name = self._with_value(name, value, expand)
+            words.append(name)
         return words, position
+
+    def _check_dashes(self, word: str) -> None:
+        """A dash that is none of the keyboard's makes an option into a prompt."""
+        if is_bent(word) and (self.longest is None or len(word) <= self.longest):
+            straight = straightened(word)
+            meant = nearest(straight, self.names)
+            name = word.partition("=")[0]
+            self.error(
+                f"the dash of {name} is not the keyboard's: "
+                f"type {meant[0] if meant else straight.partition('=')[0]}"
+                " (a prompt that begins so goes behind -- and a space)"
+            )
+
+    def _check_quotes(self, before: str, word: str, text: str) -> None:
+        """A quote that is none of the keyboard's makes a word out of what was meant for several.
+
+        `text` is the line from the word on.
+        """
+        if right := quoted(text):
+            self.error(f"{word[0]} is not the keyboard's quote: type {before}{right}")
+
+    def _named(self, word: str) -> tuple[str, str | None]:
+        """An option's name, and the value that stands in the same word, as typed, if one does."""
+        name, equals, value = word.partition("=")
+        if name in self.names or name.startswith("--"):
+            return name, value if equals else None
+        if (short := word[:2]) in self.takes_value:  # `-t0.5`
+            if meant := [n for n in nearest(word, self.names) if n.startswith("--")]:
+                self.error(f"unknown option {name}. Did you mean {' or '.join(meant)}?")
+            return short, word[2:]
+        return word, None
+
+    def _following(self, name: str, line: str, position: int) -> tuple[str, int]:
+        """The word behind an option, which is its value as typed, and where it ends."""
+        following = _WORD.match(line, position)
+        if following is None:
+            self.error(f"argument {name}: expected one argument")
+        value = following[1]
+        if value.partition("=")[0] in self.names:
+            self.error(f"argument {name}: expected one argument, not {value}")
+        return value, following.end()
+
+    def _with_value(self, name: str, value: str, expand: Callable[[str], str]) -> str:
+        """`--name=value`, so that a value may begin with a dash, or be empty."""
+        if value[:1] in ("'", '"') and (len(value) < 2 or value[-1] != value[0]):
+            self.error(f"argument {name}: the quote is not closed")
+        longest, value = self.takes_value.get(name, name), _unquoted(value)
+        return f"{longest}={value if longest in self.as_typed else expand(value)}"
 
     def _parsed(self, words: list[str]) -> argparse.Namespace:
         arguments, unknown = self.parse_known_args(words)
         if unknown:
-            self.error(f"unknown option {unknown[0]}")
+            self.error(f"unknown option {unknown[0]}{did_you_mean(unknown[0], self.names)}")
         if arguments.help:
             raise Help(self.format_help())
         return arguments
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """Choices in words of our own."""
+        if action.choices is not None and value not in action.choices:
+            near = difflib.get_close_matches(str(value), action.choices, 1)
+            raise argparse.ArgumentError(
+                action,
+                f"one of {', '.join(map(repr, action.choices))}, not {value!r}"
+                + (f". Did you mean {near[0]}?" if near else ""),
+            )
 
     def _is_option(self, word: str) -> bool:
         """A word that begins with a dash and is not a number, a lone dash or quoted."""
@@ -163,7 +227,10 @@ def named(match: re.Match[str], variables: Mapping[str, Any]) -> str:
 
 
 def _unquoted(word: str) -> str:
-    """A word without its quotes. A quote that is never closed is a character like any other."""
+    """A word without its quotes. A quote that is never closed is a character like any other.
+
+    A backslash outside quotes counts before a space, a quote and itself; in a path it is a letter.
+    """
 
     def piece(match: re.Match[str]) -> str:
         single, double, escaped, plain = match.groups()
@@ -171,6 +238,8 @@ def _unquoted(word: str) -> str:
             return single
         if double is not None:
             return re.sub(r"\\([\"\\])", r"\1", double)
-        return escaped if escaped is not None else plain
+        if escaped is not None:
+            return escaped if escaped.isspace() or escaped in "\\'\"" else f"\\{escaped}"
+        return plain
 
     return _PIECE.sub(piece, word)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..showing.display import line_html
+from .outputs import is_captured
 
 if TYPE_CHECKING:
     from ..gateway.completions import Completion
@@ -72,3 +73,9 @@ class Formatters:
             or on_screen[1] is not completion
         ):
             raise NotImplementedError  # IPython's way of saying: show it as usual
+        if is_captured():
+            # Its hook keeps an output for every value, an empty one for what is skipped: then
+            # the value's own takes the place of the display.
+            shown = self._shell.display_pub.outputs
+            shown[:] = [one for one in shown if one["metadata"] != completion.metadata]
+            raise NotImplementedError

@@ -13,16 +13,17 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..gateway.accumulator import Follower
-from ..showing.display import answer_html, boxed, line_html
+from ..showing.display import answer_html, boxed, call_html, line_html
 from ..showing.formats import RENDERED
 from ..told import SILENT, Told
-from .outputs import PLAIN_CHARACTERS, after_cell, clear, publish
+from .outputs import PLAIN_CHARACTERS, after_cell, clear, is_captured, publish, settle
 from .pacing import MESSAGE_BYTES
 from .reasoning_view import ReasoningOutput, ReasoningWidgets, fold_html
 from .view import END_CHARACTERS, Live
 
 if TYPE_CHECKING:
     from ..gateway.accumulator import Accumulator
+    from ..gateway.calls import Call
     from ..gateway.completions import Completion
     from ..gateway.models import Model
 
@@ -75,6 +76,12 @@ class NotebookLive(Live):
         self._drawn = ""
         self._stall: Any = None
         self._stall_said = ""
+        self._calls: dict[int, Any] = {}  # the handle of each call's block
+        self._captured = is_captured()
+
+    def draw(self, answer: Accumulator) -> None:
+        if not self._captured:
+            super().draw(answer)
 
     def _prepare(self, answer: Accumulator) -> None:
         if self._growing is None:
@@ -137,6 +144,25 @@ class NotebookLive(Live):
         self._committed = self._pieces = self._tail = 0
         if self._alone:
             self._clear()
+
+    def call(self, call: Call) -> None:
+        """A folded block of its own, in place of the waiting line where that stands last."""
+        page, text = call_html(call), str(call)
+        if call.number in self._calls:
+            publish(self._calls[call.number], {"text/plain": text, "text/html": page})
+            return
+        handle = None
+        if self._answer is not None and self._answer.began:
+            self._publish_said(self._answer)
+        else:
+            handle = self._handle
+        self._calls[call.number] = publish(handle, {"text/plain": text, "text/html": page})
+        self._handle, self._drawn, self._answer = None, "", None
+
+    def _publish_said(self, answer: Accumulator) -> None:
+        """What was said before a call, whole."""
+        said, thought = str(answer.content), str(answer.reasoning)
+        self._publish(said[-PLAIN_CHARACTERS:], answer_html(said, thought, "markdown"))
 
     def begin_again(self, why: str) -> None:
         super().begin_again(why)
@@ -211,6 +237,9 @@ class NotebookLive(Live):
         bundle = {"text/plain": text, "text/html": page}
         self._handle = publish(self._handle, bundle, metadata)
 
+    def _settle(self, text: str, page: str, metadata: dict[str, Any] | None = None) -> None:
+        settle(self._handle, {"text/plain": text, "text/html": page}, metadata)
+
     def _clear(self) -> None:
         """Let what is shown next take the place of all outputs."""
         clear()
@@ -226,7 +255,7 @@ class NotebookLive(Live):
         else:
             self._say_stalled("")
             text = repr(completion) if completion.others else completion.text
-            self._publish(text, completion._repr_html_(), completion.metadata)
+            self._settle(text, completion.page(calls=False), completion.metadata)
 
     def _finished_page(self, completion: Completion) -> str:
         """The completion's page without rendering again what was rendered; empty if there is none.
@@ -251,6 +280,6 @@ class NotebookLive(Live):
             page = answer_html(completion.text, completion.reasoning) + completion.others_html
             page += line_html(why) + line_html(completion.about)
             text = f"{completion.text}\n[{why}]"
-            self._publish(text, page, completion.metadata)
+            self._settle(text, page, completion.metadata)
         elif self._handle is not None:
-            self._publish(why, line_html(why))
+            self._settle(why, line_html(why))

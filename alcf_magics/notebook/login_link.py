@@ -13,20 +13,22 @@ from .outputs import publish
 NEXT = "Open the link, log in, copy the code, and type: %alcf_login CODE"
 
 
-def show_link(url: str, *lines: str) -> Any:
+def show_link(url: str, *lines: str, box: bool = False) -> Any:
     """Show the link of a login and what to type next; the handle of that output.
 
-    The first of `lines` says why to log in, the others what else to know.
+    `box` says that a box for the code comes below. The first of `lines` says why to log in, the
+    others what else to know.
     """
     why, *others = lines or [""]
     link = (
         f'<a href="{html.escape(url)}" target="_blank" rel="noopener" style="{LINK}">'
         "Open Globus</a>"
     )
+    typed = "type <code>%alcf_login CODE</code>"
+    next_step = f"paste it below (where there is no box, {typed})" if box else typed
     page = [
         f"<p>{escaped(why)}</p>" if why else "",
-        f"<p>{link}, log in, copy the code that it shows, and paste it below "
-        "(or type <code>%alcf_login CODE</code>).</p>",
+        f"<p>{link}, log in, copy the code that it shows, and {next_step}.</p>",
         *(f"<p>{escaped(line)}</p>" for line in others),
     ]
     bundle = {"text/plain": link_text(url, *lines), "text/html": "".join(page)}

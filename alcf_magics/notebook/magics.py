@@ -13,9 +13,9 @@ from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class
 from traitlets import TraitError
 
 from .._session import close, session
-from ..errors import AlcfError, LoginExpired, LoginFailed, in_one_line
+from ..errors import AlcfError, LoginExpired, LoginFailed, in_one_line, interrupted_prompt
 from ..told import Told
-from . import question_marks as questions
+from . import near_misses, rewriting
 from .arguments import Help, Parser, expanded
 from .cells_above import CellsAbove
 from .complete import Completions
@@ -27,6 +27,7 @@ from .options import (
     check_format,
     check_login,
     check_models,
+    check_tools,
     login_parser,
     logout_parser,
     models_parser,
@@ -154,11 +155,14 @@ class AlcfMagics(Magics):
     @line_cell_magic
     def alcf(self, line: str, cell: str | None = None) -> Completion | None:
         """Send a prompt: the rest of the line (%alcf), or the cell (%%alcf)."""
+        parser = prompt_parser()
+        line, cell = near_misses.joined(parser, line, cell)
         try:
-            options, rest = prompt_parser().split(line, self._expanded)
+            options, rest = parser.split(line, self._expanded)
         except Help as text:
             print(text)
             return None
+        near_misses.check(parser, line, rest, cell)
         prompt = rest if cell is None else f"{rest}\n{cell}" if rest else cell
         if not prompt.strip():
             raise UsageError(
@@ -167,13 +171,16 @@ class AlcfMagics(Magics):
         if options.out and (not options.out.isidentifier() or iskeyword(options.out)):
             raise UsageError(f"--out {options.out}: not a name for a variable (try: --out answer)")
         check_format(options)
+        check_tools(options)
         check_chat(options)
         from .prompting import ask
 
         __tracebackhide__ = True
-        alone = is_whole_cell(self.shell, "alcf")
+        # Beside tools there is what they print, which stays.
+        alone = is_whole_cell(self.shell) and not options.tools
         told = Told(WaitLine(self.shell))
         with self._curing(told, told_below=alone and is_kernel(self.shell)):
+            near_misses.check_model(parser, session(), line, rest, told)
             completion = ask(
                 self.shell,
                 session(),
@@ -202,7 +209,7 @@ class AlcfMagics(Magics):
         except KeyboardInterrupt as interrupt:
             told_below = False
             if not hasattr(interrupt, "_render_traceback_"):
-                in_one_line(interrupt, kept=False)
+                in_one_line(interrupt, interrupted_prompt(kept=False))
             raise interrupt.with_traceback(None) from None
         except LoginExpired as error:
             told_below = False
@@ -250,7 +257,7 @@ def load(shell: InteractiveShell) -> None:
     magics.formatters.install()
     magics.cells_above.install()
     magics.completions.install()
-    questions.install(shell)
+    rewriting.install(shell)
 
 
 def unload(shell: InteractiveShell) -> None:
@@ -266,5 +273,5 @@ def unload(shell: InteractiveShell) -> None:
     magics.logins.close()
     magics.cells_above.remove()
     magics.completions.remove()
-    questions.remove(shell)
+    rewriting.remove(shell)
     close()

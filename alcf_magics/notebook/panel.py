@@ -70,7 +70,7 @@ class LoginPanel:
 
     def show(self) -> None:
         """Display the panel in the running cell."""
-        self._text = show_link(self._pending.authorize_url, self._why)
+        self._text = show_link(self._pending.authorize_url, self._why, box=True)
         self._say("")
         # A front end that shows no widgets, and whoever reads this output alone, gets the link.
         self._widgets = show_widget(self._view, link_text(self._pending.authorize_url))

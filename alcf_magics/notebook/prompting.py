@@ -6,11 +6,16 @@ import argparse
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from ..tools.toolbox import plain
+from . import next_cell
 from .composing import Typed, compose
 from .live import NotebookLive
-from .names import named_schema
+from .names import named_schema, named_tools
 from .options import PARAMETER_NAMES, minutes_to_wait
+from .redaction import Redaction
+from .shells import is_kernel
 from .terminal import TerminalLive
+from .values import value_text
 
 if TYPE_CHECKING:
     from .._session import Session
@@ -43,7 +48,7 @@ def ask(
     __tracebackhide__ = True  # of an interrupt, a reader wants to see the cell
 
     def view(model: Model) -> View:
-        if not hasattr(shell, "kernel"):
+        if not is_kernel(shell):
             return TerminalLive(model, told)
         return NotebookLive(
             model, alone=alone, format=options.format, widgets=widgets, made=made, told=told
@@ -53,7 +58,14 @@ def ask(
         if options.out:
             shell.user_ns[options.out] = completion
 
-    typed = Typed(prompt, options.system or "", tuple(options.file), options.cells, options.raw)
+    typed = Typed(
+        prompt,
+        options.system or "",
+        tuple(options.file),
+        options.cells,
+        options.raw,
+        tuple(options.image),
+    )
     composed = compose(typed, shell, above, session, told)
     completion = session.exchange(
         composed.prompt,
@@ -70,11 +82,30 @@ def ask(
         trim=options.trim,
         wait=minutes_to_wait(options),
         fallback=options.fallback,
+        tools=named_tools(options.tools, shell.user_ns) if options.tools else None,
+        ask=options.ask,
+        rounds=options.rounds,
+        as_text=_for_the_model(session) if options.tools else None,
         **{name: getattr(options, name) for name in PARAMETER_NAMES},
     ).run()
     if options.next_cell and completion.parsed:
-        shell.set_next_input("\n\n".join(block.code.rstrip() for block in completion.parsed))
+        if code := next_cell.code_of(completion.parsed):
+            shell.set_next_input(code)
+        else:
+            told.notice("The answer has no Python: nothing was put into the next cell.")
     return completion
+
+
+def _for_the_model(session: Session) -> Callable[[Any], str]:
+    """What a tool returned, as text; tokens stay here, as in all that comes into a prompt."""
+    hide = Redaction.of(session)
+
+    def text(value: Any) -> str:
+        if value is None or isinstance(value, dict | list | tuple | bool | int | float):
+            return hide(plain(value))
+        return value_text(value, hide).text
+
+    return text
 
 
 def _chat(session: Session, options: argparse.Namespace) -> Chat | None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..gateway.accumulator import Follower
-from ..text import words
+from ..text import line, words
 from ..told import SILENT, Told
 from .view import Live
 from .wait_line import MovingLine, is_terminal
 
 if TYPE_CHECKING:
     from ..gateway.accumulator import Accumulator
+    from ..gateway.calls import Call
     from ..gateway.completions import Completion
     from ..gateway.models import Model
 
@@ -45,6 +46,15 @@ class TerminalLive(Live):
         if self._told.waiting_for or self._pace.seconds > patience:
             self._line(f"[{self._waiting(answer)}]")
 
+    def call(self, call: Call) -> None:
+        self._line("")
+        if call.result is not None:
+            self._print(f"[{call.name} → {line(call.result)}]", end="\n")
+            return
+        if self._answer is not None and (rest := self._text.new(self._answer)):
+            self._print(rest)
+        self._print(f"\n[{call}]", end="\n")
+
     def begin_again(self, why: str) -> None:
         super().begin_again(why)
         self._line("")
@@ -58,6 +68,8 @@ class TerminalLive(Live):
         self._line("")
         rest = self._text.rest(completion.text)
         self._print(rest if completion.text else completion.first_shown, end="\n")
+        if completion.text and completion.tool_calls:
+            self._print(completion.first_shown[len(completion.text) :].strip(), end="\n")
         self._print_others(completion)
         print(f"[{completion.about}]", flush=True)
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from ..showing.display import line_html
 from ..text import words
-from .outputs import publish
+from .outputs import is_captured, publish
+from .shells import is_kernel
 
 #: Seconds after which a line is printed anew where it cannot move; each time twice as many.
 AGAIN_SECONDS = 5.0
@@ -19,7 +20,7 @@ class WaitLine:
     """Shows a line in the running cell; an empty one takes it away."""
 
     def __init__(self, shell: Any) -> None:
-        self._in_notebook = hasattr(shell, "kernel")
+        self._in_notebook = is_kernel(shell)
         self._handle: Any = None
         self._moving = MovingLine()
 
@@ -28,6 +29,8 @@ class WaitLine:
             self._moving(line)
             return
         bundle = {"text/plain": line, "text/html": line_html(line)} if line else {}
+        if line and is_captured():
+            return
         if line or self._handle is not None:
             self._handle = publish(self._handle, bundle)
         if not line:

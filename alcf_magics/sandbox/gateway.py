@@ -28,6 +28,7 @@ from .scenarios import FOR_EVER, Scenario
 from .settings import Settings
 from .upstream import Upstream
 from .validation import BATCH_PLACE, PLACE, Loc, validate, validate_batch
+from .vectors import embed
 
 BODY_LIMIT = 2_621_440  # bytes: 2.5 MiB
 UPSTREAM_URL = "http://upstream.invalid/v1/chat/completions"
@@ -224,7 +225,7 @@ class Gateway:
         if complaint is not None:
             return 400, json.loads(complaint)
         if route == "embeddings":
-            return 200, responder.embed(body, model)
+            return 200, embed(body, model)
         if self._upstream is not None and self._settings.answer is None:
             return await self._upstream.line({**body, "model": model.name}, model.name)
         answer = responder.compose(body, model, cluster, self._settings)
@@ -277,7 +278,7 @@ class Gateway:
         if complaint is not None:
             return self._failure(cluster, model, 400, complaint, stream)
         if route == "embeddings":
-            return reply(responder.embed(body, model))
+            return reply(embed(body, model))
         scripted = self._settings.answer is not None or self._scenario.stream != "whole"
         if self._upstream is not None and route == "chat/completions" and not scripted:
             return self._forward(self._upstream, body, cluster, model, stream)

@@ -91,11 +91,14 @@ def measure(session: Session, shape: str, chunks: int, repeat: int = 3) -> Cost:
 
 
 @contextlib.contextmanager
-def fast_session(home: Path) -> Iterator[Session]:
-    """A session that is logged in, in front of a gateway that is faster than any model."""
+def fast_session(home: Path, server: str = "sse_server") -> Iterator[Session]:
+    """A session that is logged in, in front of a gateway that is faster than any model.
+
+    `server` is the module beside this one that answers chats.
+    """
     before = os.environ.get("HOME")
     os.environ["HOME"] = str(home)
-    server_file = Path(__file__).with_name("sse_server.py")
+    server_file = Path(__file__).with_name(f"{server}.py")
     try:
         with Sandbox() as sandbox:
             session = logged_in(sandbox)
@@ -105,17 +108,17 @@ def fast_session(home: Path) -> Iterator[Session]:
                 stdout=subprocess.PIPE,
                 text=True,
                 env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
-            ) as server:
-                assert server.stdout is not None
-                assert server.stdin is not None
+            ) as process:
+                assert process.stdout is not None
+                assert process.stdin is not None
                 try:
                     session.choose(
-                        gateway_url=server.stdout.readline().strip() + "/resource_server"
+                        gateway_url=process.stdout.readline().strip() + "/resource_server"
                     )
                     yield session
                 finally:
                     session.close()
-                    server.stdin.close()
+                    process.stdin.close()
     finally:
         if before is not None:
             os.environ["HOME"] = before

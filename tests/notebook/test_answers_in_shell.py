@@ -318,3 +318,26 @@ def test_a_terminal_has_tables_and_help_in_text(terminal: Shell) -> None:
     assert "Already logged in" in terminal.run("%alcf_login").text
     assert "identity provider" in terminal.run("%alcf_login --status").text
     assert "--effort" in terminal.run("%alcf --help").text
+
+
+@pytest.mark.parametrize("code", ["%alcf {} hi", "%%alcf {}\nhi", "x = %alcf {} hi"])
+def test_a_console_of_jupyters_has_the_answer_once(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch, code: str
+) -> None:
+    """It shows displays as text and no update of them, so that it is a terminal to us."""
+    command = ("/usr/bin/python3", "/usr/bin/jupyter-console", "--simple-prompt")
+    monkeypatch.setattr("alcf_magics.notebook.shells._parent_command", lambda: command)
+    cell = shell.run(code.format("-m gpt-oss-120b"))
+    assert cell.text.count("A sandbox answered") == 1
+    assert cell.html == ""
+
+
+def test_a_console_of_jupyters_asks_for_the_code(
+    fresh_shell: Shell, in_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is no box in it: the link is printed once, and the code asked for."""
+    monkeypatch.setattr("alcf_magics.notebook.shells._parent_command", lambda: ("jupyter-console",))
+    cell = fresh_shell.run("%alcf_login", answer="no code")
+    assert cell.text.count("authorize?") == 1
+    assert len(cell.questions) == 3
+    assert "below" not in cell.said

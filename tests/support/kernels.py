@@ -541,8 +541,9 @@ class Kernel:
         else:
             return
         added = outputs.take(kind, content)
-        self._displays.note(content, added)
-        if widget is not None:
+        if widget is None:
+            self._displays.note(content, added)
+        else:  # whose outputs no update by display id reaches
             self._sync_output_widget(widget)
 
     def _on_comm(self, kind: str, content: Json, buffers: list[Any]) -> None:

@@ -1,0 +1,330 @@
+"""A map: the same question of many rows, some of them at a time, each answer kept as it comes.
+
+    results = Map(connection, rows, question, manner).run()
+
+All prompts are exchanges on the one event loop, so that limit, retries and words are those of a
+single prompt. Each of those in flight has a client of its own: many small pools of connections
+cost a fraction of a large one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import CancelledError
+from dataclasses import dataclass, replace
+from numbers import Integral
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import anyio.to_thread
+
+from ..errors import AlcfError, LoginExpired, NotLoggedIn, in_one_line
+from ..exchanges import Exchange
+from ..gateway.answer_file import AnswerFile, is_whole, saved
+from ..gateway.chat import ChatRequest
+from ..gateway.completions import Completion
+from ..gateway.models import Model
+from ..gateway.rounds import Rounds
+from ..runtime import POLL
+from ..told import Told
+from .progress import Progress
+from .questions import Asked, Question, keys_of, question_of
+from .results import Item, Results
+from .rows import Rows, rows_of
+
+if TYPE_CHECKING:
+    from .._session import Session
+    from ..connection import Connection
+    from ..gateway.client import Gateway
+
+#: Prompts on their way at once, at most: each has a connection.
+MOST = 1000
+#: More prompts than this are told what a batch would do.
+MANY = 500
+#: What stands in the place of a prompt that nobody has come to yet.
+NOT_ASKED = AlcfError("This prompt was not asked yet.", "Ask what is missing: .retry()")
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How it is gone about: how many at a time, what is kept where, whether progress is shown."""
+
+    in_flight: int
+    save: str | Path | None
+    fresh: bool
+    shown: bool
+
+
+class Map:
+    """The rows of one call. `results` is there from the beginning, and fills.
+
+    `run` and `arun` ask what is missing. An interrupt is raised again with the `results`.
+    """
+
+    def __init__(
+        self, connection: Connection, rows: Rows, question: Question, manner: Manner
+    ) -> None:
+        self._connection = connection
+        self._rows = rows
+        self._question = question
+        self._manner = manner
+        self._items: list[Item] = [NOT_ASKED] * len(rows)
+        self._file = None if manner.save is None else AnswerFile(manner.save)
+        self._keys = [] if self._file is None else list(keys_of(rows, question))
+        self._told = Told()
+        self._done = self._failed = 0
+        #: Why nothing more is asked: a login that has ended ends it for all.
+        self._ended: AlcfError | None = None
+        self.results = Results(self._items, rows.data_index, self._again)
+
+    def run(self) -> Results:
+        """Ask what is missing, and wait for it."""
+        __tracebackhide__ = True
+        with self._interrupted():
+            self._wait_for(self._begin())
+        return self.results
+
+    async def arun(self) -> Results:
+        """The same, awaited."""
+        positions = await anyio.to_thread.run_sync(self._begin, abandon_on_cancel=True)
+        with self._interrupted():
+            await self._await(positions)
+        return self.results
+
+    def _again(self, positions: list[int]) -> None:
+        """What `results.retry` does."""
+        __tracebackhide__ = True
+        self._ended = None
+        with self._interrupted():
+            self._wait_for(positions)
+
+    # What is missing
+
+    def _begin(self) -> list[int]:
+        """Take what is in the file; the positions of what is not."""
+        if self._file is None:
+            return list(range(len(self._rows)))
+        self._file.check()
+        known = {} if self._manner.fresh else self._file.answers(set(self._keys))
+        missing = []
+        for position, key in enumerate(self._keys):
+            item = self._read(known[key]) if key in known else None
+            item = item or (None if key else self._refusal(position))
+            if item is None:
+                missing.append(position)
+            else:
+                self._items[position] = item
+        return missing
+
+    def _refusal(self, position: int) -> AlcfError | None:
+        """Why a row cannot be asked, whoever is asked."""
+        try:
+            self._question.messages(self._rows[position])
+        except AlcfError as error:
+            return error.with_traceback(None)
+        return None
+
+    def _read(self, completion: Completion) -> Item | None:
+        """An answer of the file, read as it is to be read now; None where it cannot be."""
+        completion, wrong = Rounds(self._question.request, self._question.format).read(completion)
+        return completion if wrong is None else None
+
+    # Waiting for it
+
+    def _wait_for(self, positions: list[int]) -> None:
+        if positions:
+            self._find_place(len(positions))
+            with self._progress(len(positions)) as progress:
+                self._connection.runtime.run(
+                    lambda: self._ask_all(positions), lambda: self._show(progress)
+                )
+                self._show(progress)
+
+    async def _await(self, positions: list[int]) -> None:
+        if not positions:
+            return
+        await anyio.to_thread.run_sync(self._find_place, len(positions), abandon_on_cancel=True)
+        with self._progress(len(positions)) as progress:
+            future = self._connection.runtime.spawn(lambda: self._ask_all(positions))
+            try:
+                while not future.done():
+                    await anyio.sleep(POLL)
+                    self._show(progress)
+            except BaseException:
+                future.cancel()
+                raise
+            future.result()
+
+    def _find_place(self, count: int) -> None:
+        self._place, request = self._question.place(self._told)
+        self._gateway = self._connection.gateway
+        # A whole answer costs less to read, counts its tokens with the gateway, and may take
+        # longer to begin than the gateway lets a stream take.
+        self._request = replace(request, stream=False)
+        self._told_of_batches(count)
+        self._say_notices()
+
+    def _told_of_batches(self, count: int) -> None:
+        """Say of many prompts, once a session, what a batch would do with them."""
+        if count <= MANY or not self._manner.shown or self._connection.knows_of_batches:
+            return
+        self._connection.knows_of_batches = True
+        if said := _as_a_batch(self._question, self._rows, self._place, self._request):
+            self._told.notice(said)
+
+    def _progress(self, count: int) -> Progress:
+        total = len(self._rows)
+        self._done, self._failed = total - count, 0
+        return Progress(total, self._done, shown=self._manner.shown)
+
+    def _show(self, progress: Progress) -> None:
+        progress.show(self._done, self._failed, self._told.waiting_for)
+
+    @contextlib.contextmanager
+    def _interrupted(self) -> Iterator[None]:
+        """Whatever ends it early: an interrupt carries what came."""
+        try:
+            yield
+        except KeyboardInterrupt as interrupt:
+            count = sum(isinstance(item, Completion) for item in self._items)
+            in_one_line(
+                interrupt,
+                f"The map was interrupted; {count:,} of {len(self._items):,} answers came, and "
+                "are in session().last_map. The rest: .retry()",
+            )
+            interrupt.results = self.results  # type: ignore[attr-defined]
+            raise interrupt.with_traceback(None) from None
+        except CancelledError:
+            raise AlcfError("The session was closed while it waited.") from None
+        except AlcfError as error:
+            raise error.with_traceback(None) from None
+        finally:
+            self._say_notices()
+
+    def _say_notices(self) -> None:
+        for line in self._told.notices():
+            print(line)
+
+    # On the event loop
+
+    async def _ask_all(self, positions: list[int]) -> None:
+        left = iter(positions)
+        async with anyio.create_task_group() as group:
+            for _ in range(min(self._manner.in_flight, len(positions))):
+                group.start_soon(self._work, left)
+
+    async def _work(self, left: Iterator[int]) -> None:
+        """Take one prompt after another, as long as there are any."""
+        async with self._client() as gateway:
+            for position in left:
+                item = await self._ask(gateway, position)
+                self._items[position] = item
+                self._done += 1
+                if isinstance(item, AlcfError):
+                    self._failed += 1
+                else:
+                    self._keep(item)
+
+    @contextlib.asynccontextmanager
+    async def _client(self) -> AsyncIterator[Gateway]:
+        gateway = self._gateway.another()
+        try:
+            yield gateway
+        finally:
+            with anyio.CancelScope(shield=True):
+                await gateway.aclose()
+
+    async def _ask(self, gateway: Gateway, position: int) -> Item:
+        """One answer, or the error in its place."""
+        if self._ended is not None:
+            return self._ended
+        try:
+            exchange = self._exchange(gateway, position)
+            completion = await exchange.on_loop()
+            if exchange.request.in_words:  # a server that takes no form takes none the next time
+                self._request = replace(self._request, in_words=True)
+            return completion
+        except (LoginExpired, NotLoggedIn) as error:
+            self._ended = error
+            failure: AlcfError = error
+        except AlcfError as error:
+            failure = error
+        except Exception as error:  # one that fails stops nothing, whatever it fails for
+            failure = AlcfError(f"It failed for a reason of its own ({type(error).__name__}).")
+        return failure.with_traceback(None)
+
+    def _exchange(self, gateway: Gateway, position: int) -> Exchange:
+        messages = self._question.messages(self._rows[position])
+        return Exchange(
+            self._connection,
+            self._place,
+            replace(self._request, messages=messages),
+            asked=self._question.asked,
+            format=self._question.format,
+            told=self._told,
+            key=self._keys[position] if self._keys else "",
+            gateway=gateway,
+            kept=False,
+        )
+
+    def _keep(self, completion: Completion) -> None:
+        """Add an answer to the file. One that cannot be added costs nobody the answer."""
+        if self._file is None or not is_whole(completion):
+            return
+        try:
+            self._file.append(saved(completion, texts=True))
+        except (OSError, AlcfError) as error:
+            self._told.notice(f"No more answers are kept in {self._file.path}: {error}")
+            self._file = None
+
+
+def map_of(
+    session: Session,
+    connection: Connection,
+    data: Any,
+    template: str | None,
+    *,
+    asked: Asked,
+    manner: tuple[int, str | Path | None, bool, bool],
+) -> Map:
+    """A map as `Session.map` is given it, `manner` as Manner has it.
+
+    Raises UsageError, RequestRefused, TypeError.
+    """
+    checked = _checked(Manner(*manner))
+    rows = rows_of(data, template)
+    return Map(connection, rows, question_of(session, asked), checked)
+
+
+def _checked(manner: Manner) -> Manner:
+    """The same, if it can be gone about so. Raises UsageError."""
+    count, save = manner.in_flight, manner.save
+    wrong = ""
+    if not isinstance(count, Integral) or isinstance(count, bool) or not 1 <= count <= MOST:
+        wrong = f"in_flight is a whole number from 1 to {MOST:,}, not {count!r:.60}."
+    elif not (save is None or isinstance(save, str | os.PathLike)):
+        wrong = f"save is the path of a file, not {type(save).__name__}."
+    if not wrong:
+        return manner
+    from .misuse import UsageError
+
+    raise UsageError(wrong, "Nothing was sent.")
+
+
+def _as_a_batch(question: Question, rows: Rows, place: Model, request: ChatRequest) -> str:
+    """What a batch would do with the same arguments; empty where one could not be."""
+    from .plan import Plan
+
+    plan = Plan(place, rows, lambda number: question.messages(rows[number]), request)
+    try:
+        size = plan.estimate()
+    except AlcfError:
+        return ""
+    return (
+        f"A batch would ask these {size.lines:,} prompts (about {size.tokens:,} tokens) as one job "
+        "at the facility, at no limit of requests a second, and go on without this kernel: "
+        "session().batch(…) with the same arguments and folder='/eagle/…'."
+    )
