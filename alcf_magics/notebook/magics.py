@@ -31,6 +31,7 @@ from .options import (
     models_parser,
     prompt_parser,
 )
+from .outputs import clear
 from .shells import is_headless, is_kernel, is_whole_cell
 from .traits import DEFAULTS, NUMBERS, Aliases, Setting
 from .wait_line import WaitLine
@@ -205,7 +206,9 @@ class AlcfMagics(Magics):
             if error.fresh_login and is_kernel(self.shell) and not is_headless(self.shell):
                 self.logins.begin(told)
             raise
-        except BaseException:
+        except BaseException as error:
+            if told_below and getattr(error, "completion", None) is None:
+                clear()  # nothing came: no trace is left of what was waited for, either
             told_below = False
             raise
         finally:
