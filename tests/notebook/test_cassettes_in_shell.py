@@ -111,9 +111,7 @@ def test_a_students_cell_waits_and_says_why(
 
 
 @pytest.mark.parametrize("wrong", ["-1", "'many'", "True"])
-def test_a_wrong_number_is_said(
-    shell: Shell, caplog: pytest.LogCaptureFixture, wrong: str
-) -> None:
+def test_a_wrong_number_is_said(shell: Shell, caplog: pytest.LogCaptureFixture, wrong: str) -> None:
     """The setting stays as it was."""
     shell.run(f"%config AlcfMagics.prompts_per_minute = {wrong}")
     assert "prompts_per_minute is a number, 0 or more" in caplog.text
