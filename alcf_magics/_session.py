@@ -12,18 +12,18 @@ from __future__ import annotations
 import atexit
 import os
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .connection import CATALOG_SECONDS, Connection
 from .many.many_texts import ManyTexts
-from .settings import SETTING_NAMES, Settings
+from .prompts.one_prompt import OnePrompt
+from .settings import NUMBER_NAMES, SETTING_NAMES, Settings, checked_number
 from .told import SILENT, Told
 
 if TYPE_CHECKING:
     from .auth.account import Account
     from .auth.signing import GatewayAuth
-    from .exchanges import Exchange, View
     from .gateway.catalog import Catalog
     from .gateway.chat import Message
     from .gateway.chats import Chats
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     Prompt = str | Sequence[Message | Mapping[str, Any]]
 
 
-class Session(ManyTexts):
+class Session(OnePrompt, ManyTexts):
     """A login, a gateway and what was asked of it. Safe to use from several threads.
 
     Everything that asks the gateway raises an AlcfError for whatever goes wrong.
@@ -135,201 +135,7 @@ class Session(ManyTexts):
                 name = catalog.without_cluster(name)
         return catalog.resolve(name, cluster, vision=vision)
 
-    # Prompts
-
-    def ask(
-        self,
-        prompt: Prompt,
-        model: str = "",
-        *,
-        cluster: str = "",
-        system: str | None = None,
-        format: str | None = None,
-        schema: Any = None,
-        **parameters: Any,
-    ) -> Completion:
-        """Send a prompt, or a list of messages as OpenAI has them; the whole completion.
-
-        `model` and `cluster` are names as in `-m` and `--cluster`, `format` is markdown (the
-        default), text, json or code. `schema` is what the answer has to be, as `.parsed` then: a
-        JSON schema, a pydantic model, a dataclass, a TypedDict, or a list of one of these. `tools`
-        are functions that the model may call, on this thread, as `rounds` has it (8); with `ask`
-        only after you have said yes to each call. `images` is an image or a list of them, which
-        come last: figures, PIL images, arrays, paths and http(s) addresses.
-        `parameters` are those of the magic under the names in gateway/parameters.py:
-        temperature (0 to 2), max_tokens (1 or more), stop (a text or up to 4), n, extra, … What is
-        not given is as `choose` has it. A value that is wrong, or that the model does not take, is
-        a RequestRefused, and nothing is sent. What ends an answer early carries what came as
-        `.completion`.
-        """
-        return self.exchange(
-            prompt,
-            model,
-            cluster=cluster,
-            system=system,
-            format=format,
-            schema=schema,
-            **parameters,
-        ).run()
-
-    async def aask(
-        self,
-        prompt: Prompt,
-        model: str = "",
-        *,
-        cluster: str = "",
-        system: str | None = None,
-        format: str | None = None,
-        schema: Any = None,
-        **parameters: Any,
-    ) -> Completion:
-        """The same as `ask`, awaited; several may run at once."""
-        exchange = await self._aexchange(
-            prompt,
-            model,
-            cluster=cluster,
-            system=system,
-            format=format,
-            schema=schema,
-            **parameters,
-        )
-        return await exchange.arun()
-
-    def stream(
-        self,
-        prompt: Prompt,
-        model: str = "",
-        *,
-        cluster: str = "",
-        system: str | None = None,
-        **parameters: Any,
-    ) -> Iterator[str]:
-        """Send a prompt; the pieces of the answer's text as they come.
-
-        The completion is `history[-1]` afterwards. Leaving the loop closes the connection. With a
-        schema there is one piece, at the end: a first answer may not fit. With tools, what a model
-        says between their calls comes, too.
-        """
-        from .exchanges import pieces
-
-        return pieces(self.exchange(prompt, model, cluster=cluster, system=system, **parameters))
-
-    async def astream(
-        self,
-        prompt: Prompt,
-        model: str = "",
-        *,
-        cluster: str = "",
-        system: str | None = None,
-        **parameters: Any,
-    ) -> AsyncIterator[str]:
-        """The same as `stream`, for `async for`."""
-        from .gateway.accumulator import Pieces
-
-        exchange = await self._aexchange(
-            prompt, model, cluster=cluster, system=system, **parameters
-        )
-        text = Pieces(exchange.rounds.may_replace)
-        async with exchange:
-            async for answer in exchange:
-                if piece := text.new(answer):
-                    yield piece
-        if exchange.completion is not None and (rest := text.rest(exchange.completion.text)):
-            yield rest
-
-    def exchange(
-        self,
-        prompt: Prompt,
-        model: str = "",
-        *,
-        cluster: str = "",
-        system: str | None = None,
-        format: str | None = None,
-        schema: Any = None,
-        view: Callable[[Model], View] | None = None,
-        bind: Callable[[Completion], None] = lambda completion: None,
-        told: Told = SILENT,
-        chat: Chat | None = None,
-        trim: bool = False,
-        images: Any = (),
-        tools: Any = None,
-        ask: bool = False,
-        rounds: int | None = None,
-        as_text: Callable[[Any], str] | None = None,
-        **parameters: Any,
-    ) -> Exchange:
-        """One prompt that is ready to be sent, for whoever shows it; see exchanges.py.
-
-        `view` makes what shows the answer, `bind` gets the completion however the answer ends.
-        `schema` is whatever a Schema can be made of; `tools` are functions, `as_text` makes what a
-        model reads of their values, `ask` and `rounds` are as in `ask`; `images` come last. In a
-        `chat` it goes on; `trim` leaves the oldest images and turns out where they do not fit.
-        """
-        from .exchanges import Exchange
-        from .gateway.answer_file import form_of, key_of
-        from .gateway.chat import default_system
-        from .gateway.parameters import wanted
-        from .gateway.preparing import check_texts, fitted, prepared
-        from .gateway.vision import check_vision
-        from .images.prompts import with_images
-        from .tools.toolbox import equipped
-
-        check_texts(model=model, cluster=cluster, system="" if system is None else system)
-        named = self.named(model)
-        asking = self.chats.asking(chat)
-        keeps_system = system is None and asking.goes_on
-        if system is None:
-            default = "" if keeps_system else self.unchecked_settings.system
-            system = default_system(prompt, default)
-        prompt = with_images(prompt, images, lambda url: self.fetch_image(url, told), told)
-        format = format or ("markdown" if schema is None else "json")
-        request = prepared(prompt, system, format, parameters, schema)
-        toolbox = equipped(request, tools, ask=ask, rounds=rounds, told=told, as_text=as_text)
-        model = model or asking.model(cluster)
-        place = self.resolve(model, cluster, vision=request.has_images, told=told)
-        request = fitted(request, parameters, self._defaults, place, told, toolbox)
-        request = asking.along(request, place, keeps_system=keeps_system, trim=trim)
-        if request.has_images and not place.capabilities.vision:
-            check_vision(place, self.catalog(told=told))
-        return Exchange(
-            self._connection,
-            place,
-            request,
-            asked=model,
-            format=format,
-            view=view(place) if view is not None else None,
-            bind=bind,
-            told=told,
-            asking=asking,
-            key=key_of(
-                named,
-                request.messages,
-                wanted(parameters, self._defaults),
-                schema=form_of(request),
-                tools=toolbox.fields if toolbox is not None else None,
-            ),
-            toolbox=toolbox,
-        )
-
-    def fetch_image(self, address: str, told: Told = SILENT) -> bytes:
-        """What stands at an http(s) address, fetched without a login. Raises RequestRefused."""
-        return self._connection.fetch(address, told)
-
-    def named(self, model: str) -> str:
-        """The model as it was typed or set in the notebook, its alias resolved; empty for none."""
-        return self.unchecked_settings.meant(model or str(self._chosen.get("model", "")))
-
-    async def _aexchange(self, prompt: Prompt, model: str, **options: Any) -> Exchange:
-        from anyio import to_thread
-
-        from .images.loading import snapshots
-
-        # Here, because a figure is drawn on the thread that made it.
-        options["images"] = snapshots(options.get("images"))
-        # Finding the model may ask the gateway: not on the caller's event loop.
-        return await to_thread.run_sync(
-            lambda: self.exchange(prompt, model, **options), abandon_on_cancel=True
-        )
+    # What was asked
 
     @property
     def history(self) -> History:
@@ -363,7 +169,7 @@ def _checked(name: str, value: Any) -> Any:
         return None if value is None else checked(name, value)
     if name not in SETTING_NAMES:
         raise TypeError(f"no such setting: {name}")
-    return value
+    return checked_number(name, value) if name in NUMBER_NAMES and value is not None else value
 
 
 def _execution() -> Execution | None:

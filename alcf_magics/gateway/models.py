@@ -41,6 +41,11 @@ class Capabilities:
     max_output: int | None = None
 
     @property
+    def is_blind(self) -> bool:
+        """Whether it is known to take no images."""
+        return self.vision_known and not self.vision
+
+    @property
     def words(self) -> tuple[str, ...]:
         """The capabilities as a reader sees them."""
         return tuple(

@@ -36,10 +36,7 @@ class Rounds:
         self, request: ChatRequest, format: str = "markdown", toolbox: Toolbox | None = None
     ) -> None:
         self._form, self._toolbox, self._format = request.form, toolbox, format
-        if toolbox is not None:
-            fields = {**request.fields, "tools": toolbox.fields}
-            request = replace(request, fields=fields, form=None)
-        self.request = self.sending = request
+        self.request = self.sending = self._equipped(request)
         #: The answers of the rounds before this one.
         self.past: list[Accumulator] = []
         #: The calls that have ended.
@@ -59,6 +56,17 @@ class Rounds:
         self.request = replace(self.request, in_words=True)
         self.sending = replace(self.sending, in_words=True)
         return True
+
+    def move(self, request: ChatRequest) -> None:
+        """The prompt goes to another place, with a request for that one."""
+        self.request = self.sending = self._equipped(request)
+
+    def _equipped(self, request: ChatRequest) -> ChatRequest:
+        """A request with the tools; with them no form is asked for yet."""
+        if self._toolbox is None:
+            return request
+        fields = {**request.fields, "tools": self._toolbox.fields}
+        return replace(request, fields=fields, form=None)
 
     @property
     def may_replace(self) -> bool:

@@ -17,7 +17,7 @@ def check_vision(place: Model, catalog: Catalog) -> None:
     its server will.
     """
     there = next((model for model in catalog if model.place == place.place), place)
-    if there.capabilities.vision or not there.capabilities.vision_known:
+    if not there.capabilities.is_blind:
         return
     raise RequestRefused(f"{place.name} on {place.cluster} takes no images.", _others(catalog))
 

@@ -31,8 +31,9 @@ from .options import (
     models_parser,
     prompt_parser,
 )
+from .outputs import clear
 from .shells import is_headless, is_kernel, is_whole_cell
-from .traits import DEFAULTS, Aliases, Setting
+from .traits import DEFAULTS, NUMBERS, Aliases, Setting
 from .wait_line import WaitLine
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ class AlcfMagics(Magics):
 
     system = Setting("The system text of a prompt without -s.")
     aliases = Aliases("Names of your own for models: {'fast': 'metis:gpt-oss-120b'}.")
+    vars().update(NUMBERS)
     vars().update(DEFAULTS)  # the default of each parameter, under its name
 
     def __init__(self, shell: InteractiveShell) -> None:
@@ -203,7 +205,9 @@ class AlcfMagics(Magics):
             if error.fresh_login and is_kernel(self.shell) and not is_headless(self.shell):
                 self.logins.begin(told)
             raise
-        except BaseException:
+        except BaseException as error:
+            if told_below and getattr(error, "completion", None) is None:
+                clear()  # nothing came: no trace is left of what was waited for, either
             told_below = False
             raise
         finally:

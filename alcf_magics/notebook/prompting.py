@@ -78,6 +78,7 @@ def ask(
         told=told,
         chat=_chat(session, options),
         trim=options.trim,
+        fallback=options.fallback,
         tools=named_tools(options.tools, shell.user_ns) if options.tools else None,
         ask=options.ask,
         rounds=options.rounds,

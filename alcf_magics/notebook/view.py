@@ -27,6 +27,10 @@ class Live(abc.ABC):
         self._why_again = ""
         self._answer: Accumulator | None = None  # as it was drawn last
 
+    def move(self, model: Model) -> None:
+        """Another place is asked."""
+        self._model = model
+
     def draw(self, answer: Accumulator) -> None:
         """Show the answer so far, if it is time to and can be afforded."""
         pace, self._answer = self._pace, answer

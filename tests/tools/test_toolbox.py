@@ -7,6 +7,7 @@ import contextvars
 import json
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -282,7 +283,7 @@ def test_the_last_round_alone_is_held_to_the_schema(session: Session, sandbox: S
     assert [m["role"] for m in bodies(sandbox)[-1]["messages"]] == ["user", "assistant", "tool"]
 
 
-def test_a_chat_has_it_all_in_one_turn(session: Session, sandbox: Sandbox) -> None:
+def test_a_chat_has_it_all_in_one_turn(session: Session, sandbox: Sandbox, tmp_path: Path) -> None:
     """Calls and results go along with the next turn, and come back from a file."""
     chat = session.chats["c"] = Chat()
     chat.ask("speed nodes=2", MODEL, tools=[speed])
@@ -294,8 +295,8 @@ def test_a_chat_has_it_all_in_one_turn(session: Session, sandbox: Sandbox) -> No
     chat.ask("And now?")
     assert [m["role"] for m in bodies(sandbox)[-1]["messages"]] == [*roles, "user"]
     assert len(chat) == 2
-    chat.save("chat.jsonl")
-    assert Chat.load("chat.jsonl").messages == chat.messages
+    chat.save(tmp_path / "chat.jsonl")
+    assert Chat.load(tmp_path / "chat.jsonl").messages == chat.messages
     chat.undo()
     chat.undo()
     assert len(chat) == 0
