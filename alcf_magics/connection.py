@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .auth.credentials import Credentials
     from .auth.signing import GatewayAuth
     from .gateway.catalog import Catalog
+    from .gateway.class_mode import PromptPace
     from .gateway.client import Gateway
     from .gateway.completions import Completion
     from .gateway.discovery import Discovery
@@ -76,6 +77,7 @@ class Connection:
         #: When it was last read in the background, on the monotonic clock.
         self._sought = -math.inf
         self._history: History | None = None
+        self._prompt_pace: PromptPace | None = None
         #: Whether somebody with many prompts was told what a batch does.
         self.knows_of_batches = False
         self._closed = False
@@ -155,6 +157,17 @@ class Connection:
             assert self._limit is not None
             self._limit.set_rate(settings.requests_per_second)
             return self._gateway
+
+    async def prompt_turn(self, told: Told) -> None:
+        """Wait on the event loop until one more prompt may leave, as class mode has it."""
+        per_minute = self.settings().prompts_per_minute
+        if per_minute <= 0:
+            return
+        if self._prompt_pace is None:
+            from .gateway.class_mode import PromptPace
+
+            self._prompt_pace = PromptPace()
+        await self._prompt_pace.turn(per_minute, told)
 
     @property
     def policy(self) -> Policy:
@@ -301,6 +314,11 @@ class Connection:
     def _sent_again(self, old: Completion) -> Completion:
         from .exchanges import Exchange
 
+        if old.recorded:
+            raise AlcfError(
+                "This answer came from a file: there is no place to send its prompt to.",
+                "Run its cell with --fresh.",
+            )
         format = old.format if old.request.form is None else "json"
         return Exchange(
             self, old.place, old.request, asked=old.asked, format=format, key=old.key

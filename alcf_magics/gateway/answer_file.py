@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from ..errors import AlcfError
-from ..text import clean, integer, line
+from ..text import clean, integer, line, words
 from .chat import ChatRequest, Message
 from .chunks import Usage
 from .completions import Choice, Completion
@@ -154,9 +154,20 @@ def _choices(value: Mapping[str, Any]) -> Iterator[Choice]:
             clean(choice["text"]),
             clean(choice["reasoning"]),
             line(choice["finish_reason"]) or None,
-            tuple(dict(call) for call in choice.get("tool_calls") or ()),
+            tuple(_clean(dict(call)) for call in choice.get("tool_calls") or ()),
             None if logprobs is None else dict(logprobs),
         )
+
+
+def _clean(value: Any) -> Any:
+    """A value of JSON with all its texts cleaned, as those of a call are on the wire."""
+    if isinstance(value, str):
+        return words(value)
+    if isinstance(value, list):
+        return [_clean(inner) for inner in value]
+    if isinstance(value, dict):
+        return {words(name): _clean(inner) for name, inner in value.items()}
+    return value
 
 
 def _seconds(value: Any) -> float | None:
@@ -236,7 +247,15 @@ class AnswerFile:
 
 
 #: What a line may raise that is no answer.
-_NO_ANSWER = (ValueError, TypeError, KeyError, AttributeError, AlcfError)
+_NO_ANSWER = (
+    ValueError,
+    TypeError,
+    KeyError,
+    AttributeError,
+    ArithmeticError,
+    RecursionError,
+    AlcfError,
+)
 
 
 def _written(lines: Iterable[Mapping[str, Any]]) -> bytes:

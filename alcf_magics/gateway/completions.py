@@ -53,6 +53,7 @@ class Completion:
     to know: how it was read, where in a chat it stands. `key` is that of what was asked, see
     answer_file.py (empty where nobody said). `calls` are those of tools that were run for it;
     `usage` is that of all its requests, `turn_usage` that of the one which its turn in a chat is.
+    `recorded` is the day (2026-11-20) of an answer that came from a file; its usage was of then.
     """
 
     choices: tuple[Choice, ...]
@@ -71,6 +72,7 @@ class Completion:
     calls: tuple[Call, ...] = ()
     turn_usage: Usage | None = None
     key: str = ""
+    recorded: str = ""
 
     @property
     def _first(self) -> Choice:
@@ -132,13 +134,17 @@ class Completion:
             usage=self.usage,
             finish_reason=self.finish_reason,
             version=version(),
+            recorded=self.recorded,
         )
 
     @property
     def about(self) -> str:
         """The line under the answer: where from, tokens, seconds, how it ended if not by itself."""
+        source, costs = self.model, self._costs()
+        if self.recorded:
+            source, costs = f"recorded {self.recorded} from {self.model or self.place.name}", []
         return " · ".join(
-            filter(None, [self.model, self.cluster, *self._costs(), _end(self._first), self.noted])
+            filter(None, [source, self.cluster, *costs, _end(self._first), self.noted])
         )
 
     def _costs(self) -> list[str]:

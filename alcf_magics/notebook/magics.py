@@ -58,6 +58,7 @@ class AlcfMagics(Magics):
 
     system = Setting("The system text of a prompt without -s.")
     aliases = Aliases("Names of your own for models: {'fast': 'metis:gpt-oss-120b'}.")
+    cassette = Setting("A file of recorded answers, which answer again; see --fresh.")
     vars().update(NUMBERS)
     vars().update(DEFAULTS)  # the default of each parameter, under its name
 

@@ -195,6 +195,7 @@ def prompt_parser() -> Parser:
         help="send the last N cells of this kernel along, with what they showed",
     )
     parser.option("--raw", action="store_true", help="leave {{name}} as typed")
+    parser.option("--fresh", action="store_true", help="ask anew what is recorded, and record that")
     for parameter in PARAMETERS:
         _add_parameter(parser, parameter)
     parser.option(

@@ -6,13 +6,13 @@ import argparse
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from ..prompts.redaction import Redaction
 from ..tools.toolbox import plain
 from . import next_cell
 from .composing import Typed, compose
 from .live import NotebookLive
 from .names import named_schema, named_tools
 from .options import PARAMETER_NAMES
-from .redaction import Redaction
 from .shells import is_kernel
 from .terminal import TerminalLive
 from .values import value_text
@@ -79,6 +79,7 @@ def ask(
         chat=_chat(session, options),
         trim=options.trim,
         fallback=options.fallback,
+        fresh=options.fresh,
         tools=named_tools(options.tools, shell.user_ns) if options.tools else None,
         ask=options.ask,
         rounds=options.rounds,
