@@ -158,6 +158,39 @@ class Follower:
         return text[self.seen :]
 
 
+class Pieces:
+    """Passes the text of a prompt's answers on to a reader from whom no piece can be taken back.
+
+    A later answer begins behind an empty line. `at_end` says that an answer may give way to
+    another one: then nothing is passed on before the last one is whole.
+    """
+
+    def __init__(self, at_end: bool = False) -> None:
+        self._at_end = at_end
+        self._answer: Accumulator | None = None
+        self._text = Follower()
+        self._passed = self._behind = False
+
+    def new(self, answer: Accumulator) -> str:
+        """What came since."""
+        if self._at_end:
+            return ""
+        if answer is not self._answer:
+            self._answer, self._text, self._behind = answer, Follower(), self._passed
+        return self._piece(self._text.new(answer))
+
+    def rest(self, text: str) -> str:
+        """What is left of the whole text of the last answer."""
+        return self._piece(self._text.rest(text))
+
+    def _piece(self, piece: str) -> str:
+        if not piece:
+            return ""
+        gap = "\n\n" if self._behind else ""
+        self._passed, self._behind = True, False
+        return gap + piece
+
+
 def _more_logprobs(before: dict[str, Any], piece: Mapping[str, Any]) -> dict[str, Any]:
     """Lists (`content`, `refusal`) grow by an entry a token; all else is as it came last."""
     for name, value in piece.items():

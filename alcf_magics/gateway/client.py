@@ -380,10 +380,12 @@ def _explained(error: AlcfError, model: Model, request: ChatRequest) -> AlcfErro
     tokens = estimate(request.messages) + int(request.fields.get("max_tokens") or 0)
     if tokens >= window // 2:
         return error
-    return StreamBroken(
+    explained = StreamBroken(
         f"The model server failed without a reason (not for length: about {tokens} "
         f"tokens were asked of its {window}).",
         RUN_AGAIN,
         status=error.status,
         detail=error.detail,
     )
+    explained.reason_hidden = True
+    return explained

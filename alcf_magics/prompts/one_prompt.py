@@ -124,7 +124,9 @@ class OnePrompt:
     ) -> Iterator[str]:
         """Send a prompt; the pieces of the answer's text as they come.
 
-        The completion is `history[-1]` afterwards. Leaving the loop closes the connection.
+        The completion is `history[-1]` afterwards. Leaving the loop closes the connection. With a
+        schema there is one piece, at the end: a first answer may not fit. With tools, what a model
+        says between their calls comes, too.
         """
         from ..exchanges import pieces
 
@@ -140,12 +142,12 @@ class OnePrompt:
         **parameters: Any,
     ) -> AsyncIterator[str]:
         """The same as `stream`, for `async for`."""
-        from ..gateway.accumulator import Follower
+        from ..gateway.accumulator import Pieces
 
         exchange = await self._aexchange(
             prompt, model, cluster=cluster, system=system, **parameters
         )
-        text = Follower()
+        text = Pieces(exchange.rounds.may_replace)
         async with exchange:
             async for answer in exchange:
                 if piece := text.new(answer):
