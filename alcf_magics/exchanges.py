@@ -20,7 +20,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, cast
 
 from .errors import AlcfError, StreamBroken, in_one_line, interrupted_prompt
-from .gateway.accumulator import Accumulator, Follower
+from .gateway.accumulator import Accumulator, Pieces
+from .gateway.body_size import GREW, check_size
 from .gateway.calls import Call
 from .gateway.cassettes import Cassette
 from .gateway.chat import ChatRequest
@@ -226,7 +227,8 @@ class Exchange:
                 self.answer.add(chunk, at)
         if self.answer.began:
             self._begin()
-        self._told.tick()
+        if self._view is None:  # else it is the view that says what is waited for
+            self._told.tick()
         return self.answer
 
     def _follow(self) -> None:
@@ -250,6 +252,7 @@ class Exchange:
         """Another request goes out: what came is no refusal, and its answer comes anew."""
         self._begin()
         self._show(lambda view: view.begin_again(why))
+        check_size(self.rounds.sending, self.place, GREW)
         self.answer = Accumulator(self.request.model, time.monotonic())
 
     def _goes_on(self) -> str:
@@ -380,7 +383,7 @@ class Exchange:
 
 def pieces(exchange: Exchange) -> Iterator[str]:
     """The pieces of the answer's text as they come."""
-    text = Follower()
+    text = Pieces(exchange.rounds.may_replace)
     with exchange:
         for answer in exchange:
             if piece := text.new(answer):

@@ -35,6 +35,10 @@ async def _followed(address: str) -> bytes:
     url = httpx.URL(address)
     if not url.host:
         raise ValueError(address)
+    if _is_link_local(url.host):
+        raise _refused(
+            address, "is of this machine's link, where clouds keep secrets: it is not read"
+        )
     for _ in range(MOST_REDIRECTS + 1):
         async with _client(url) as client, client.stream("GET", url) as response:
             target = response.headers.get("location") if response.is_redirect else None
@@ -74,11 +78,24 @@ def _may_lead(source: httpx.URL, target: httpx.URL) -> bool:
     return _is_public(target.host) or not _is_public(source.host)
 
 
+def _is_link_local(host: str) -> bool:
+    number = _number(host)
+    return number.is_link_local if number else host == "metadata.google.internal"
+
+
 def _is_public(host: str) -> bool:
+    if number := _number(host):
+        return number.is_global
+    return host != "localhost" and not host.endswith((".localhost", ".local", ".internal"))
+
+
+def _number(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """The address that a host is written as; None for a name."""
     try:
-        return ipaddress.ip_address(host).is_global
+        number = ipaddress.ip_address(host)
     except ValueError:
-        return host != "localhost" and not host.endswith((".localhost", ".local", ".internal"))
+        return None
+    return getattr(number, "ipv4_mapped", None) or number
 
 
 def _refused(address: str, wrong: str) -> RequestRefused:

@@ -16,7 +16,7 @@ from typing import Any
 from ..errors import INSTALL_SCHEMA, RequestRefused
 from ..gateway.schemas import Invalid, instance_of
 from ..gateway.typed_dicts import made_of, readable
-from ..text import line
+from ..text import line, why_of
 
 #: What servers take as a name.
 _NAME = re.compile("[a-zA-Z0-9_-]{1,64}")
@@ -51,7 +51,7 @@ class Tool:
                 wrong = "Tools need pydantic, which is not installed"
                 step = INSTALL_SCHEMA
             except Exception as error:  # whatever annotations come up with
-                wrong = f"{shown} cannot be a tool: {line(str(error)) or type(error).__name__}"
+                wrong = f"{shown} cannot be a tool: {why_of(error).partition('. ')[0]}"
         raise RequestRefused(f"{wrong}.", step)
 
     @classmethod
@@ -92,7 +92,7 @@ class Tool:
         try:
             value = json.loads(arguments)
         except (ValueError, RecursionError) as error:
-            wrong = f"the arguments are no JSON: {line(str(error))}"
+            wrong = f"the arguments are no JSON: {why_of(error)}"
         else:
             given = instance_of(value, self.source)
             first = [given.pop(name) for name in self.positional if name in given]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from alcf_magics.gateway.accumulator import Accumulator, Follower
+from alcf_magics.gateway.accumulator import Accumulator, Follower, Pieces
 from alcf_magics.gateway.chunks import Chunk, Usage
 from support.completions import accumulated, chunk, content
 
@@ -85,6 +85,18 @@ def test_whoever_passes_text_on_learns_that_it_was_reasoning() -> None:
         passed.append(follower.new(answer))
     assert passed == ["wh", "y", "", "ans", "wer"]
     assert follower.rest("answer!") == "!"
+
+
+def test_pieces_of_several_answers_are_kept_apart() -> None:
+    """By an empty line; nothing is passed on early where an answer may give way to the next."""
+    answers = [Accumulator("m", 0.0) for _ in range(3)]
+    follower, at_end = Pieces(), Pieces(at_end=True)
+    for answer, text in zip(answers, ("", "one", "two"), strict=True):
+        answer.add(content(text), 1.0)
+    assert [follower.new(answer) for answer in answers] == ["", "one", "\n\ntwo"]
+    assert follower.rest("two!") == "!"
+    assert [at_end.new(answer) for answer in answers] == ["", "", ""]
+    assert at_end.rest("two!") == "two!"
 
 
 def test_logprobs_add_up_as_the_server_gave_them() -> None:
