@@ -34,7 +34,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 
 
 def test_it_is_fetched_once(tmp_path: Path, small: list[Path]) -> None:
-    """The second time it is there; nothing else stays, also nothing of a process that was killed."""
+    """The second time it is there; nothing of a process that was killed stays."""
     (tmp_path / "cache" / "fetching-left").mkdir(parents=True)
     said: list[str] = []
     for _ in range(2):
