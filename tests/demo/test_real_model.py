@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from alcf_magics import Session
+from alcf_magics import Chat, Session
 from alcf_magics.sandbox import Sandbox
 from alcf_magics.sandbox.model_file import NAME
 from support.downloads import user_cache
@@ -33,11 +33,6 @@ def sandbox(home: Path, model_url: str, monkeypatch: pytest.MonkeyPatch) -> Iter
         yield sandbox
 
 
-def ask(session: Session, text: str, **more: object) -> str:
-    """What a model answers, in few tokens and without chance."""
-    return session.ask(text, temperature=0, max_tokens=24, **more).text  # type: ignore[arg-type]
-
-
 def test_the_real_model_answers_under_its_name_alone(sandbox: Sandbox) -> None:
     """It is the default, and every other name says in its first line who answers for real."""
     session = Session()
@@ -47,9 +42,8 @@ def test_the_real_model_answers_under_its_name_alone(sandbox: Sandbox) -> None:
     assert "sandbox" not in completion.text
     first = session.ask("Say hello.", model="gpt-oss-120b").text.splitlines()[0]
     assert f"-m {NAME}" in first
-    assert [m.place for m in session.models() if NAME.lower() in m.name.lower()] == [
-        f"metis:{NAME}"
-    ]
+    places = [model.place for model in session.catalog()]
+    assert [place for place in places if NAME.lower() in place.lower()] == [f"metis:{NAME}"]
 
 
 def test_the_real_model_follows_a_schema_and_remembers_a_chat(sandbox: Sandbox) -> None:
@@ -63,7 +57,7 @@ def test_the_real_model_follows_a_schema_and_remembers_a_chat(sandbox: Sandbox) 
     }
     text = session.ask("Red or green?", schema=schema, temperature=0, max_tokens=64).text
     assert json.loads(text)["colour"] in ("red", "green")
-    chat = session.chat()
+    session.chats["c"] = chat = Chat()
     chat.ask("My name is Ada.", temperature=0, max_tokens=24)
     chat.ask("What is my name?", temperature=0, max_tokens=24)
     sent = [r.body for r in sandbox.requests if r.path.endswith("chat/completions")][-1]

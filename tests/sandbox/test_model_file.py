@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import subprocess
 import sys
-from collections import namedtuple
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -82,8 +83,7 @@ def test_no_space_is_told_before_anything_is_fetched(
     tmp_path: Path, small: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The folder and what it would take are named."""
-    usage = namedtuple("usage", "total used free")(1, 1, 1)
-    monkeypatch.setattr(files.shutil, "disk_usage", lambda path: usage)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=1))
     with pytest.raises(ModelUnavailable, match="space"):
         model_file(tmp_path, lambda line: None)
     assert small == []
