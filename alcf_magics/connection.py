@@ -141,7 +141,11 @@ class Connection:
         settings = self.settings()
         url = settings.gateway_url
         with self._lock:
-            if self._gateway is None or self._gateway.url != url:
+            from .network.routes import Route
+
+            there = self._gateway is not None and self._gateway.url == url
+            # A proxy or a certificate that was set, or taken back, in a cell counts at once.
+            if self._gateway is None or not there or self._gateway.route != Route.to(url):
                 from .gateway.client import Gateway
                 from .gateway.rate_limit import RateLimit
 

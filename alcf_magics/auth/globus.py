@@ -23,7 +23,9 @@ from ..errors import (
     LoginExpired,
     LoginFailed,
 )
-from ..settings import CLIENT_ID, is_loopback
+from ..network.routes import Route
+from ..network.trouble import Trouble, explained
+from ..settings import CLIENT_ID
 from ..text import line
 from .authorization import PendingLogin
 from .grants import Grant, gateway_grant, grants_from_answer
@@ -39,6 +41,8 @@ REVOKE_ALL_SECONDS = 10.0
 #: Seconds that one server of this machine, and all of them, get to take a connection.
 CONNECT_SECONDS = 0.3
 CONNECT_ALL_SECONDS = 1.0
+
+CHECK_AND_TRY = "Check the network (on a compute node: the proxy), and try again."
 
 #: OAuth's word for a code or refresh token that is spent (RFC 6749, 5.2).
 INVALID_GRANT = "invalid_grant"
@@ -145,18 +149,17 @@ class GlobusAuth:
         and no traceback of the waiting thread holds what was sent.
         """
         url = f"{self.server}/v2/oauth2/{path}"
-        result: list[_Answer | str] = []
-        thread = threading.Thread(target=_send, args=(url, form, result), daemon=True)
+        who = f"Globus at {self.server}"
+        result: list[_Answer | Trouble] = []
+        thread = threading.Thread(target=_send, args=(url, form, who, result), daemon=True)
         begun = time.monotonic()
         thread.start()
         while thread.is_alive() and time.monotonic() - begun < self._seconds:
             thread.join(0.05)
-        sent = result[0] if result else "no answer in time"
-        if isinstance(sent, str):
-            raise GatewayUnreachable(
-                f"Globus at {self.server} cannot be reached ({sent}).",
-                "Check the network (on a compute node: the proxy), and try again.",
-            )
+        late = Trouble(f"{who} cannot be reached (no answer in time).", CHECK_AND_TRY)
+        sent = result[0] if result else late
+        if isinstance(sent, Trouble):
+            raise GatewayUnreachable(sent.what, sent.next_step, detail=sent.detail)
         try:
             answer = parsed(sent.body)
         except ValueError:
@@ -222,19 +225,22 @@ class _Answer:
     body: HiddenBytes
 
 
-def _send(url: str, form: Mapping[str, str | Secret], result: list[_Answer | str]) -> None:
-    """Send a form, and put the answer, or in a word why there is none, into `result`."""
+def _send(
+    url: str, form: Mapping[str, str | Secret], who: str, result: list[_Answer | Trouble]
+) -> None:
+    """Send a form, and put the answer, or in words why there is none, into `result`."""
+    route = Route.to(url)
     try:
-        # Loopback is never reached through a proxy, whatever the environment says.
-        loopback = is_loopback(urlsplit(url).hostname)
-        with httpx.Client(timeout=TIMEOUT, trust_env=not loopback) as client:
+        with httpx.Client(timeout=TIMEOUT, **route.client_options()) as client:
             plain = {k: v.reveal() if isinstance(v, Secret) else v for k, v in form.items()}
             # What is not asked for is not unpacked: a few bytes may become gigabytes.
             asked = client.stream("POST", url, data=plain, headers={"Accept-Encoding": "identity"})
             with asked as response:
                 result.append(_Answer(response.status_code, _beginning(response)))
+    except AlcfError as error:
+        result.append(Trouble.of(error))
     except Exception as error:  # whatever proxies, certificates and resolvers come up with
-        result.append(type(error).__name__)
+        result.append(explained(error, who, route, CHECK_AND_TRY))
 
 
 def _beginning(response: httpx.Response) -> HiddenBytes:

@@ -25,7 +25,8 @@ from ..errors import (
     GatewayUnreachable,
     StreamBroken,
 )
-from ..settings import is_loopback
+from ..network.routes import Route
+from ..network.trouble import Trouble, explained
 from ..text import integer, line, words
 from ..told import SILENT, Told
 from .bodies import FirstToken, NoFirstToken, Silence, body_of, reads_of
@@ -68,25 +69,26 @@ class Gateway:
         self._auth = auth
         self._limit = limit or RateLimit()
         self._policy = policy
-        # Loopback is never reached through a proxy, whatever the environment says.
-        trust_env = not is_loopback(httpx.URL(url).host)
+        #: The way there, as the environment had it.
+        self.route = Route.to(url)
+        options = self.route.client_options(certificates)
+        #: Reading them takes a while: further clients use the same.
+        self._certificates: ssl.SSLContext = options["verify"]
         trouble = ""
         try:
-            # Reading them takes a while: further clients use the same.
-            self._certificates = certificates or httpx.create_ssl_context(trust_env=trust_env)
             self._client = httpx.AsyncClient(
+                **options,
                 auth=auth,
-                verify=self._certificates,
                 timeout=httpx.Timeout(READ_TIMEOUT, connect=Policy().connect_seconds),
-                trust_env=trust_env,
                 headers={"User-Agent": "alcf-magics", "Accept-Encoding": "identity"},
                 # As a hook, so that the repeated request after a refresh waits its turn, too.
                 event_hooks={"request": [self._turn], "response": [self._taken_in]},
             )
         except Exception as error:  # whatever proxies, certificates and addresses come up with
-            trouble = f"{type(error).__name__}: {line(str(error))}"
+            trouble = f"{type(error).__name__}: {line(self.route.hidden(str(error)))}"
         if trouble:
             raise GatewayUnreachable(f"No connection can be made: {trouble}.", CHECK_NETWORK)
+        self._unread = list(self.route.unread)
 
     def another(self) -> Gateway:
         """A further client of the same gateway, login and limit, with connections of its own."""
@@ -94,6 +96,11 @@ class Gateway:
 
     async def _turn(self, request: httpx.Request) -> None:
         start = await self._limit.turn(request.extensions.get("alcf_again", False))
+        while self._unread:
+            entry = line(self._unread.pop(), 60)
+            request.extensions.get("alcf_told", SILENT).notice(
+                f"NO_PROXY: {entry} is no host and no network, and means nothing here."
+            )
 
         async def trace(event: str, info: object) -> None:
             if event == "http11.send_request_headers.complete":
@@ -302,17 +309,21 @@ class Gateway:
     def _unreachable(
         self, error: Exception, policy: Policy, timeout: float = READ_TIMEOUT
     ) -> GatewayUnreachable:
-        what, next_step = "cannot be reached ({why})", CHECK_NETWORK
-        why = type(error).__name__
+        who = f"The gateway at {urlsplit(self.url).netloc}"
         if isinstance(error, httpx.ConnectTimeout):
             seconds = policy.connect_seconds
-            why = f"timed out: no connection within {seconds:g} s, connect_seconds"
-            next_step = f"{CHECK_NETWORK}, or wait longer: %config AlcfMagics.connect_seconds"
+            trouble = Trouble(
+                f"{who} cannot be reached (timed out: no connection within {seconds:g} s,"
+                " connect_seconds).",
+                f"{CHECK_NETWORK}, or wait longer: %config AlcfMagics.connect_seconds",
+            )
         elif isinstance(error, httpx.TimeoutException):
-            what, why = "did not answer ({why})", f"timed out: nothing within {timeout:g} s"
-        failure = GatewayUnreachable(
-            f"The gateway at {urlsplit(self.url).netloc} {what.format(why=why)}.", next_step
-        )
+            trouble = Trouble(
+                f"{who} did not answer (timed out: nothing within {timeout:g} s).", CHECK_NETWORK
+            )
+        else:
+            trouble = explained(error, who, self.route)
+        failure = GatewayUnreachable(trouble.what, trouble.next_step, detail=trouble.detail)
         failure.fault = _fault_of(error)
         return failure
 
