@@ -129,12 +129,13 @@ class Gateway:
         *,
         told: Told = SILENT,
         only: Collection[Fault] = tuple(Fault),
+        seen: Callable[[Mapping[str, str]], None] = lambda headers: None,
     ) -> Any:
         """The JSON value at a path of the gateway, tried again after `only` these faults.
 
-        `timeout` is in seconds without a byte.
+        `timeout` is in seconds without a byte. `seen` gets the headers of the answer.
         """
-        return await self._json("GET", path, timeout=timeout, told=told, only=only)
+        return await self._json("GET", path, timeout=timeout, told=told, only=only, seen=seen)
 
     async def post(
         self,
@@ -165,6 +166,7 @@ class Gateway:
         told: Told,
         only: Collection[Fault],
         body: Mapping[str, Any] | None = None,
+        seen: Callable[[Mapping[str, str]], None] = lambda headers: None,
         asked: str = "",
     ) -> Any:
         policy = self._policy()
@@ -182,6 +184,7 @@ class Gateway:
                     headers={SESSION_HEADER: new_session_id()},
                 ) as response:
                     content = await self._content(response, asked or path)
+                    seen(response.headers)
                     return _parsed(content, response, path)
             except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
                 failure = self._unreachable(error, policy, timeout)

@@ -87,7 +87,7 @@ def test_a_colon_means_a_cluster_only_before_one() -> None:
 def test_an_unknown_name_gets_the_three_nearest() -> None:
     """The nearest names come first, and never more than three."""
     with pytest.raises(ModelNotFound) as caught:
-        TWO.resolve("llama")
+        TWO.resolve("lama")
     nearest = caught.value.next_step.split(". ")[0].removeprefix("Nearest: ").split(", ")
     assert len(nearest) == 3
     assert set(nearest[:2]) == {"Llama-3.1-8B-Instruct", "meta-llama/Meta-Llama-3.1-8B-Instruct"}
