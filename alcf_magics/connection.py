@@ -68,6 +68,8 @@ class Connection:
         self._account: Account | None = None
         self._credentials: Credentials | None = None
         self._gateway: Gateway | None = None
+        #: The environment that it was made in: `%env HTTPS_PROXY=…` counts at once.
+        self._way_out: tuple[str, ...] = ()
         self._discovery: Discovery | None = None
         self._discovered_by = -1
         self._limit: RateLimit | None = None
@@ -137,20 +139,20 @@ class Connection:
 
         Not to be asked on the event loop itself: an older client is closed there, and waited for.
         """
+        from .network.environment import fingerprint
+
         settings = self.settings()
         url = settings.gateway_url
         with self._lock:
-            from .network.routes import Route
-
-            there = self._gateway is not None and self._gateway.url == url
-            # A proxy or a certificate that was set, or taken back, in a cell counts at once.
-            if self._gateway is None or not there or self._gateway.route != Route.to(url):
+            environment = fingerprint()
+            if self._gateway is None or (self._gateway.url, self._way_out) != (url, environment):
                 from .gateway.client import Gateway
                 from .gateway.rate_limit import RateLimit
 
                 self._close_gateway()
                 self._limit = self._limit or RateLimit()
                 self._gateway = Gateway(url, self.auth, self._limit, lambda: self.policy)
+                self._way_out = environment
             assert self._limit is not None
             self._limit.set_rate(settings.requests_per_second)
             return self._gateway

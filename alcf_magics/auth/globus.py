@@ -23,8 +23,8 @@ from ..errors import (
     LoginExpired,
     LoginFailed,
 )
-from ..network.routes import Route
-from ..network.trouble import Trouble, explained
+from ..network.environment import Way, client_options, trusted_by, way_to
+from ..network.trouble import CHECK_NETWORK, trouble_of
 from ..settings import CLIENT_ID
 from ..text import line
 from .authorization import PendingLogin
@@ -41,8 +41,6 @@ REVOKE_ALL_SECONDS = 10.0
 #: Seconds that one server of this machine, and all of them, get to take a connection.
 CONNECT_SECONDS = 0.3
 CONNECT_ALL_SECONDS = 1.0
-
-CHECK_AND_TRY = "Check the network (on a compute node: the proxy), and try again."
 
 #: OAuth's word for a code or refresh token that is spent (RFC 6749, 5.2).
 INVALID_GRANT = "invalid_grant"
@@ -149,17 +147,20 @@ class GlobusAuth:
         and no traceback of the waiting thread holds what was sent.
         """
         url = f"{self.server}/v2/oauth2/{path}"
-        who = f"Globus at {self.server}"
-        result: list[_Answer | Trouble] = []
-        thread = threading.Thread(target=_send, args=(url, form, who, result), daemon=True)
+        result: list[_Sent] = []
+        thread = threading.Thread(target=_send, args=(url, form, result), daemon=True)
         begun = time.monotonic()
         thread.start()
         while thread.is_alive() and time.monotonic() - begun < self._seconds:
             thread.join(0.05)
-        late = Trouble(f"{who} cannot be reached (no answer in time).", CHECK_AND_TRY)
-        sent = result[0] if result else late
-        if isinstance(sent, Trouble):
-            raise GatewayUnreachable(sent.what, sent.next_step, detail=sent.detail)
+        sent = result[0] if result else ("no answer in time", CHECK_NETWORK)
+        if isinstance(sent, AlcfError):
+            raise sent
+        if isinstance(sent, tuple):
+            why, next_step = sent
+            raise GatewayUnreachable(
+                f"Globus at {self.server} cannot be reached ({why}).", next_step
+            )
         try:
             answer = parsed(sent.body)
         except ValueError:
@@ -225,22 +226,25 @@ class _Answer:
     body: HiddenBytes
 
 
-def _send(
-    url: str, form: Mapping[str, str | Secret], who: str, result: list[_Answer | Trouble]
-) -> None:
-    """Send a form, and put the answer, or in words why there is none, into `result`."""
-    route = Route.to(url)
+#: An answer, or why there is none: an error, or in words with what to do next.
+_Sent = _Answer | AlcfError | tuple[str, str]
+
+
+def _send(url: str, form: Mapping[str, str | Secret], result: list[_Sent]) -> None:
+    """Send a form, and put the answer, or why there is none, into `result`."""
+    way = Way()
     try:
-        with httpx.Client(timeout=TIMEOUT, **route.client_options()) as client:
+        way = way_to(url)
+        with httpx.Client(timeout=TIMEOUT, **client_options(way, trusted_by(url))) as client:
             plain = {k: v.reveal() if isinstance(v, Secret) else v for k, v in form.items()}
             # What is not asked for is not unpacked: a few bytes may become gigabytes.
             asked = client.stream("POST", url, data=plain, headers={"Accept-Encoding": "identity"})
             with asked as response:
                 result.append(_Answer(response.status_code, _beginning(response)))
     except AlcfError as error:
-        result.append(Trouble.of(error))
+        result.append(error)
     except Exception as error:  # whatever proxies, certificates and resolvers come up with
-        result.append(explained(error, who, route, CHECK_AND_TRY))
+        result.append(trouble_of(error, way))
 
 
 def _beginning(response: httpx.Response) -> HiddenBytes:

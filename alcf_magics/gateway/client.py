@@ -25,8 +25,8 @@ from ..errors import (
     GatewayUnreachable,
     StreamBroken,
 )
-from ..network.routes import Route
-from ..network.trouble import Trouble, explained
+from ..network.environment import client_options, trusted_by, way_to
+from ..network.trouble import is_trust, trouble_of
 from ..text import integer, line, words
 from ..told import SILENT, Told
 from .bodies import FirstToken, NoFirstToken, Silence, body_of, reads_of
@@ -69,26 +69,23 @@ class Gateway:
         self._auth = auth
         self._limit = limit or RateLimit()
         self._policy = policy
-        #: The way there, as the environment had it.
-        self.route = Route.to(url)
-        options = self.route.client_options(certificates)
-        #: Reading them takes a while: further clients use the same.
-        self._certificates: ssl.SSLContext = options["verify"]
         trouble = ""
         try:
+            self._way = way_to(url)
+            # Reading them takes a while: further clients use the same.
+            self._certificates = certificates or trusted_by(url)
             self._client = httpx.AsyncClient(
-                **options,
                 auth=auth,
+                **client_options(self._way, self._certificates),
                 timeout=httpx.Timeout(READ_TIMEOUT, connect=Policy().connect_seconds),
                 headers={"User-Agent": "alcf-magics", "Accept-Encoding": "identity"},
                 # As a hook, so that the repeated request after a refresh waits its turn, too.
                 event_hooks={"request": [self._turn], "response": [self._taken_in]},
             )
-        except Exception as error:  # whatever proxies, certificates and addresses come up with
-            trouble = f"{type(error).__name__}: {line(self.route.hidden(str(error)))}"
+        except (httpx.InvalidURL, ValueError, OSError) as error:
+            trouble = type(error).__name__  # what it says may hold a proxy's password
         if trouble:
             raise GatewayUnreachable(f"No connection can be made: {trouble}.", CHECK_NETWORK)
-        self._unread = list(self.route.unread)
 
     def another(self) -> Gateway:
         """A further client of the same gateway, login and limit, with connections of its own."""
@@ -96,11 +93,6 @@ class Gateway:
 
     async def _turn(self, request: httpx.Request) -> None:
         start = await self._limit.turn(request.extensions.get("alcf_again", False))
-        while self._unread:
-            entry = line(self._unread.pop(), 60)
-            request.extensions.get("alcf_told", SILENT).notice(
-                f"NO_PROXY: {entry} is no host and no network, and means nothing here."
-            )
 
         async def trace(event: str, info: object) -> None:
             if event == "http11.send_request_headers.complete":
@@ -312,21 +304,17 @@ class Gateway:
     def _unreachable(
         self, error: Exception, policy: Policy, timeout: float = READ_TIMEOUT
     ) -> GatewayUnreachable:
-        who = f"The gateway at {urlsplit(self.url).netloc}"
+        what = "cannot be reached ({why})"
+        why, next_step = trouble_of(error, self._way, CHECK_NETWORK)
         if isinstance(error, httpx.ConnectTimeout):
             seconds = policy.connect_seconds
-            trouble = Trouble(
-                f"{who} cannot be reached (timed out: no connection within {seconds:g} s,"
-                " connect_seconds).",
-                f"{CHECK_NETWORK}, or wait longer: %config AlcfMagics.connect_seconds",
-            )
+            why = f"timed out: no connection within {seconds:g} s, connect_seconds"
+            next_step = f"{CHECK_NETWORK}, or wait longer: %config AlcfMagics.connect_seconds"
         elif isinstance(error, httpx.TimeoutException):
-            trouble = Trouble(
-                f"{who} did not answer (timed out: nothing within {timeout:g} s).", CHECK_NETWORK
-            )
-        else:
-            trouble = explained(error, who, self.route)
-        failure = GatewayUnreachable(trouble.what, trouble.next_step, detail=trouble.detail)
+            what, why = "did not answer ({why})", f"timed out: nothing within {timeout:g} s"
+        failure = GatewayUnreachable(
+            f"The gateway at {urlsplit(self.url).netloc} {what.format(why=why)}.", next_step
+        )
         failure.fault = _fault_of(error)
         return failure
 
@@ -339,7 +327,7 @@ def _longer(setting: str, seconds: float) -> str:
 def _fault_of(error: Exception) -> Fault | None:
     """What may clear by itself of what kept a request from being answered."""
     if isinstance(error, httpx.ConnectError):
-        return None if "SSL" in str(error) or "certificate" in str(error) else Fault.ADDRESS
+        return None if is_trust(error) else Fault.ADDRESS
     if isinstance(error, httpx.ConnectTimeout):
         return Fault.ADDRESS
     # An idle connection that has died, and whatever else ends one before an answer.

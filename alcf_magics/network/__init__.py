@@ -1,4 +1,1 @@
-"""How servers are reached, for the gateway and for Globus alike: proxies, certificates, trouble.
-
-What is said about a server, and to whom, is not known here.
-"""
+"""The way out of this machine: proxies and certificates, and what is wrong with them in words."""
