@@ -24,6 +24,7 @@ from ..errors import (
     LoginFailed,
 )
 from ..network.environment import Way, client_options, trusted_by, way_to
+from ..network.quiet import keep_quiet
 from ..network.trouble import CHECK_NETWORK, detail_of, trouble_of
 from ..settings import CLIENT_ID
 from ..text import line
@@ -148,7 +149,10 @@ class GlobusAuth:
         """
         url = f"{self.server}/v2/oauth2/{path}"
         result: list[_Sent] = []
-        thread = threading.Thread(target=_send, args=(url, form, result), daemon=True)
+        thread = threading.Thread(
+            target=_send, args=(url, form, result), daemon=True, name="alcf_magics login"
+        )
+        keep_quiet()
         begun = time.monotonic()
         thread.start()
         while thread.is_alive() and time.monotonic() - begun < self._seconds:

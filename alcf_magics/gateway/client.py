@@ -26,6 +26,7 @@ from ..errors import (
     StreamBroken,
 )
 from ..network.environment import client_options, trusted_by, unread_entries, way_to
+from ..network.quiet import keep_quiet
 from ..network.trouble import detail_of, is_trust, trouble_of
 from ..text import integer, line, words
 from ..told import SILENT, Told
@@ -69,6 +70,7 @@ class Gateway:
         self._auth = auth
         self._limit = limit or RateLimit()
         self._policy = policy
+        keep_quiet()
         trouble = ""
         try:
             self._way = way_to(url)
