@@ -99,6 +99,7 @@ class OnePrompt:
         system: str | None = None,
         format: str | None = None,
         schema: Any = None,
+        fallback: str | Sequence[str] = (),
         **parameters: Any,
     ) -> Completion:
         """The same as `ask`, awaited; several may run at once."""
@@ -109,6 +110,7 @@ class OnePrompt:
             system=system,
             format=format,
             schema=schema,
+            fallback=fallback,
             **parameters,
         )
         return await exchange.arun()
@@ -315,7 +317,7 @@ class OnePrompt:
 
         settings = self.settings
         first = self.resolve(name or kept, cluster, vision=vision, told=told)
-        catalog = self.catalog(described=False, told=told)
+        catalog = self.catalog(described=vision, told=told)
         wanted = settings.meant(name or ("" if kept else settings.model))
         return places_of(
             catalog,
