@@ -227,7 +227,8 @@ class Exchange:
                 self.answer.add(chunk, at)
         if self.answer.began:
             self._begin()
-        self._told.tick()
+        if self._view is None:  # else it is the view that says what is waited for
+            self._told.tick()
         return self.answer
 
     def _follow(self) -> None:

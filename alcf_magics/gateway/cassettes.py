@@ -22,7 +22,7 @@ from typing import Any
 from ..errors import AlcfError, GatewayUnreachable, LoginExpired, NotLoggedIn, RequestRefused
 from ..text import line, words
 from ..told import SILENT, Told
-from .answer_file import AnswerFile, is_whole, saved
+from .answer_file import AnswerFile, cleaned, is_whole, saved
 from .calls import Call
 from .chat import ChatRequest, Message
 from .completions import Completion
@@ -94,7 +94,9 @@ class Cassette:
 
     def note(self, error: BaseException) -> None:
         """Let an error that only keeps from asking say that nothing is recorded here, either."""
-        if isinstance(error, NotLoggedIn | LoginExpired | GatewayUnreachable):
+        if self.fresh or not isinstance(error, NotLoggedIn | LoginExpired | GatewayUnreachable):
+            return
+        if self.name not in error.what:
             error.what = f"This prompt is not recorded in {self.name}. {error.what}"
             error.args = (error.what, error.next_step)
 
@@ -131,7 +133,12 @@ def _behind(recorded: Sequence[Message], asked: Sequence[Message]) -> tuple[Mess
     """
     added = _last_run(recorded)[len(_last_run(asked)) :]
     is_round = all(m.role == "tool" or m.more.get("tool_calls") for m in added)
-    return tuple(added) if is_round else ()
+    return tuple(map(_cleaned, added)) if is_round else ()
+
+
+def _cleaned(message: Message) -> Message:
+    content = None if message.content is None else words(message.text)
+    return Message(message.role, content, cleaned(dict(message.more)))
 
 
 def _last_run(messages: Sequence[Message]) -> list[Message]:

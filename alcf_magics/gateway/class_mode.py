@@ -35,8 +35,8 @@ class PromptPace:
         try:
             while (left := at - time.monotonic()) > 0:
                 told.waiting(
-                    f"This class asks {per_minute:g} prompts a minute at most "
-                    f"(AlcfMagics.prompts_per_minute): yours leaves in {left:.0f} s"
+                    f"This class asks {per_minute:g} prompt{'' if per_minute == 1 else 's'} a "
+                    f"minute (AlcfMagics.prompts_per_minute): yours leaves in {left:.0f} s"
                 )
                 await anyio.sleep(min(left, COUNT_SECONDS))
         except BaseException:

@@ -8,7 +8,7 @@ import anyio
 import httpx
 
 from ..errors import RequestRefused
-from ..settings import is_loopback
+from ..network.environment import client_options, trusted_by, way_to
 from .addresses import shown
 
 #: Seconds and bytes that an image may take, and addresses that may stand before it.
@@ -53,9 +53,8 @@ async def _followed(address: str) -> bytes:
 
 def _client(url: httpx.URL) -> httpx.AsyncClient:
     headers = {"User-Agent": "alcf-magics", "Accept": "image/*", "Accept-Encoding": "identity"}
-    return httpx.AsyncClient(
-        headers=headers, timeout=httpx.Timeout(10.0), trust_env=not is_loopback(url.host)
-    )
+    options = client_options(way_to(str(url)), trusted_by(str(url)))
+    return httpx.AsyncClient(headers=headers, timeout=httpx.Timeout(10.0), **options)
 
 
 async def _body(response: httpx.Response, address: str) -> bytes:

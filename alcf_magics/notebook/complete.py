@@ -96,6 +96,9 @@ class Completions:
             "--model": lambda word: model_names(
                 _catalog(), session().unchecked_settings.aliases, word
             ),
+            "--start": lambda word: model_names(
+                _catalog(), session().unchecked_settings.aliases, word
+            ),
             "--fallback": lambda word: listed_models(
                 _catalog(), session().unchecked_settings.aliases, word
             ),

@@ -12,7 +12,7 @@ from . import next_cell
 from .composing import Typed, compose
 from .live import NotebookLive
 from .names import named_schema, named_tools
-from .options import PARAMETER_NAMES
+from .options import PARAMETER_NAMES, minutes_to_wait
 from .shells import is_kernel
 from .terminal import TerminalLive
 from .values import value_text
@@ -49,8 +49,10 @@ def ask(
 
     def view(model: Model) -> View:
         if not is_kernel(shell):
-            return TerminalLive(model)
-        return NotebookLive(model, alone=alone, format=options.format, widgets=widgets, made=made)
+            return TerminalLive(model, told)
+        return NotebookLive(
+            model, alone=alone, format=options.format, widgets=widgets, made=made, told=told
+        )
 
     def bind(completion: Completion) -> None:
         if options.out:
@@ -78,6 +80,7 @@ def ask(
         told=told,
         chat=_chat(session, options),
         trim=options.trim,
+        wait=minutes_to_wait(options),
         fallback=options.fallback,
         fresh=options.fresh,
         tools=named_tools(options.tools, shell.user_ns) if options.tools else None,

@@ -42,9 +42,9 @@ class OnePrompt:
         @property
         def chats(self) -> Chats: ...
         def catalog(self, *, described: bool = True, told: Told = SILENT) -> Catalog: ...
-        def resolve(
-            self, name: str = "", cluster: str = "", *, vision: bool = False, told: Told = SILENT
-        ) -> Model: ...
+        def _resolved(
+            self, name: str, cluster: str, *, vision: bool, told: Told
+        ) -> tuple[Catalog, Model]: ...
 
     def ask(
         self,
@@ -56,6 +56,7 @@ class OnePrompt:
         format: str | None = None,
         schema: Any = None,
         fallback: str | Sequence[str] = (),
+        wait: float | None = None,
         cassette: str | Path | None = None,
         fresh: bool = False,
         **parameters: Any,
@@ -71,8 +72,10 @@ class OnePrompt:
         `parameters` are those of the magic under the names in gateway/parameters.py:
         temperature (0 to 2), max_tokens (1 or more), stop (a text or up to 4), n, extra, … What is
         not given is as `choose` has it. `fallback` names other models, as `"a,b"` or a list, that
-        may answer where this one is live nowhere. `cassette` is a file of recorded answers, which
-        answer this time and which others are added to (empty: none; not given: the setting's);
+        may answer where this one is live nowhere. `wait` is for how many minutes a model that is
+        loaded on demand is waited for; with 0, what is not live is a ModelNotReady. `cassette` is a
+        file of recorded answers, which answer this time and which others are added to (empty:
+        none; not given: the setting's);
         `fresh` asks anew, and records that. A value that is wrong, or that the model does not
         take, is a RequestRefused, and nothing is sent. What ends an answer early carries what came
         as `.completion`.
@@ -85,6 +88,7 @@ class OnePrompt:
             format=format,
             schema=schema,
             fallback=fallback,
+            wait=wait,
             cassette=cassette,
             fresh=fresh,
             **parameters,
@@ -172,6 +176,7 @@ class OnePrompt:
         chat: Chat | None = None,
         trim: bool = False,
         fallback: str | Sequence[str] = (),
+        wait: float | None = None,
         images: Any = (),
         tools: Any = None,
         ask: bool = False,
@@ -260,6 +265,7 @@ class OnePrompt:
             first,
             places=places,
             request_for=request_for,
+            wait=self._connection.waiting(wait),
             asked=model or kept,
             format=format,
             view=view(place) if view is not None else None,
@@ -316,8 +322,7 @@ class OnePrompt:
         from ..gateway.places import places_of
 
         settings = self.settings
-        first = self.resolve(name or kept, cluster, vision=vision, told=told)
-        catalog = self.catalog(described=vision, told=told)
+        catalog, first = self._resolved(name or kept, cluster, vision=vision, told=told)
         wanted = settings.meant(name or ("" if kept else settings.model))
         return places_of(
             catalog,

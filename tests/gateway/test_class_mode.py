@@ -65,8 +65,7 @@ def test_who_waits_is_told_why(clock: Clock) -> None:
     lines: list[str] = []
     starts(clock, 2, 1, Told(lines.append))
     assert lines[0] == (
-        "This class asks 1 prompts a minute at most (AlcfMagics.prompts_per_minute): yours leaves "
-        "in 60 s"
+        "This class asks 1 prompt a minute (AlcfMagics.prompts_per_minute): yours leaves in 60 s"
     )
     assert lines[-1] == ""
 

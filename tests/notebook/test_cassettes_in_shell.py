@@ -75,6 +75,19 @@ def test_without_a_login_and_a_network(
     assert asked(in_sandbox) == 0
 
 
+def test_a_file_that_cannot_be_written_is_told_below_the_answer(
+    shell: Shell, in_sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """The answer is there, and a line says why it is not recorded."""
+    file = tmp_path / "none" / "lesson.jsonl"
+    shell.run(f"%config AlcfMagics.cassette = {str(file)!r}")
+    in_sandbox.answer = "Because."
+    cell = shell.run("%%alcf\nWhy?")
+    assert cell.status == "ok"
+    assert "Because." in cell.html
+    assert "The answer is not recorded: " in cell.html + cell.text
+
+
 def test_a_terminal_replays_too(terminal: Shell, in_sandbox: Sandbox, tmp_path: Path) -> None:
     """The answer is printed once, with the line."""
     file = tmp_path / "lesson.jsonl"
@@ -104,7 +117,7 @@ def test_a_students_cell_waits_and_says_why(
 
     cell = shell.run("%%alcf\nWhy not?", interrupt=says_why)
     assert cell.ename == "KeyboardInterrupt"
-    assert any("This class asks 1 prompts a minute at most" in text for text in waiting)
+    assert any("This class asks 1 prompt a minute" in text for text in waiting)
     assert asked(in_sandbox) == 1
     shell.run("%config AlcfMagics.prompts_per_minute = 0")
     assert shell.run("%%alcf\nWhy not?").status == "ok"

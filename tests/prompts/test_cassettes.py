@@ -368,7 +368,13 @@ HOSTILE = {
     "cluster": "me\u202etis",
     "choices": [],
     "usage": {"prompt_tokens": "many", "completion_tokens": 10**400},
-    "messages": [{"role": "user", "content": "What you did not ask"}],
+    "messages": [
+        {"role": "user", "content": "What you did not ask"},
+        {"role": "assistant", "content": None, "tool_calls": [{"id": "1", "function": {}}]},
+        {"role": "tool", "content": "\x1b]0;evil\x07", "tool_call_id": "1"},
+    ],
+    "started": "0001-01-01T00:00:00Z",
+    "parameters": {"model": "gpt", "x": float("nan"), "y": "\x1b\ud800"},
 }
 
 
@@ -385,6 +391,9 @@ def test_a_hostile_file_comes_through_the_door(
         c in answer.text + answer.reasoning + answer.about for c in "\x1b\x00\x07\u202e\n"
     )
     assert answer.prompt == "Why?"
+    assert "\x1b" not in repr([*answer.request.messages, *answer.calls, answer.metadata])
+    json.dumps(answer.metadata, allow_nan=False, ensure_ascii=False).encode()
+    assert repr(student.history)
     assert "<script>" not in answer._repr_html_()
 
 
@@ -440,6 +449,13 @@ def test_a_file_that_cannot_be_written_costs_no_answer(
         teacher.ask("Why?", cassette=tmp_path)
     with pytest.raises(RequestRefused, match="cassette is the path of a file, not int"):
         teacher.ask("Why?", cassette=5)  # type: ignore[arg-type]
+
+
+def test_asking_anew_does_not_say_that_nothing_is_recorded(student: Session, lesson: Path) -> None:
+    """Without a login it is the login that is missing."""
+    with pytest.raises(NotLoggedIn) as caught:
+        student.ask("Why?", cassette=lesson, fresh=True)
+    assert "recorded" not in str(caught.value)
 
 
 def test_an_empty_cassette_is_none(teacher: Session, lesson: Path) -> None:
