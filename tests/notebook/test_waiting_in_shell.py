@@ -278,14 +278,18 @@ def test_a_line_that_stays_is_said_again_more_and_more_rarely(
     """In a file or a pipe; and no control character is in it."""
     now = [100.0]
     monkeypatch.setattr("alcf_magics.notebook.wait_line.time.monotonic", lambda: now[0])
-    monkeypatch.setattr(sys, "stdout", io.StringIO())
+    printed = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", printed)
     line = MovingLine()
-    said = []
     for second in range(40):
         now[0] = 100.0 + second
         line(f"waiting · {second} s")
-    said = sys.stdout.getvalue().splitlines()  # type: ignore[attr-defined]
-    assert said == ["waiting · 0 s", "waiting · 5 s", "waiting · 15 s", "waiting · 35 s"]
+    assert printed.getvalue().splitlines() == [
+        "waiting · 0 s",
+        "waiting · 5 s",
+        "waiting · 15 s",
+        "waiting · 35 s",
+    ]
 
 
 def test_a_terminal_says_what_it_waits_for(terminal: Shell, in_sandbox: Sandbox) -> None:
