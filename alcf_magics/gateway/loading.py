@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from dataclasses import dataclass, replace
 
@@ -14,6 +13,7 @@ from ..errors import (
     START_IT,
     WAIT_LONGER,
     AlcfError,
+    Fault,
     GatewayError,
     GatewayUnreachable,
     Maintenance,
@@ -59,15 +59,25 @@ async def started(gateway: Gateway, discovery: Discovery, place: Model) -> None:
     """Ask a place for one token, which loads the model there, and wait for the answer.
 
     Nothing is sent where the model is on its way. Raises ModelNotReady where nothing is loaded on
-    demand, and what says that the model will not be.
+    demand, and whatever says more than that the model is being loaded.
     """
     if place.live or place.on_its_way:
         return
     if not place.loads:
         raise not_ready(place)
-    with contextlib.suppress(*_LATER):
+    try:
         await _ask_for_a_token(gateway, place)
+    except ModelNotReady as error:
+        if not _is_loading(error):
+            error.next_step = ANOTHER_PLACE
+            raise
+    else:
         discovery.note_live(place)
+
+
+def _is_loading(error: AlcfError) -> bool:
+    """Whether the gateway refuses because the model is being loaded; one that is offline is not."""
+    return isinstance(error, ModelNotReady) and error.fault is Fault.PASSING
 
 
 async def _ask_for_a_token(gateway: Gateway, place: Model) -> None:
@@ -162,7 +172,7 @@ class Loading:
                 await _ask_for_a_token(self._gateway, self._place)
             except _LATER as error:
                 self._said = error
-                failed += isinstance(error, GatewayError)
+                failed += isinstance(error, GatewayError | ModelNotReady) and not _is_loading(error)
                 if failed == _FAILURES and not self._place.on_its_way:
                     return self._end(error)
             except AlcfError as error:
@@ -202,7 +212,7 @@ class Loading:
     def _line(self) -> str:
         place, said = self._place, self._said
         state = place.state if place.on_its_way else f"{place.state}, asked to load"
-        trouble = said is not None and not isinstance(said, ModelNotReady)
+        trouble = said is not None and not _is_loading(said)
         return " · ".join(
             [
                 f"{place.name} · {place.cluster} · {state}",

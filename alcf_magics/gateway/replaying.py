@@ -21,7 +21,7 @@ PAUSE = 0.04
 WORDS = 2
 MOST_PIECES = 125
 
-_WORD = re.compile(r"\s*\S+\s*")
+_WORD = re.compile(r"\S+\s*|\s+")
 
 
 class Replay:

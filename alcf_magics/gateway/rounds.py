@@ -70,8 +70,9 @@ class Rounds:
 
     @property
     def may_replace(self) -> bool:
-        """Whether an answer may give way to another one, which fits the schema."""
-        return self._form is not None and self._form.schema is not None
+        """Whether an answer may give way to another one: that fits the schema, or has the form."""
+        form = self._form
+        return form is not None and (form.schema is not None or self._toolbox is not None)
 
     # What follows an answer
 

@@ -16,6 +16,8 @@ from .expansion import resolve
 
 #: What Tab offers as tools: also what is bound, or partly filled in.
 _FUNCTIONS = (FunctionType, MethodType, partial)
+#: Types that a list may be of, and whose names Python knows.
+_PLAIN = {kind.__name__: kind for kind in (str, int, float, bool)}
 _LIST = re.compile(r"list\[(.+)\]")
 
 
@@ -36,7 +38,7 @@ def named_schema(name: str, variables: Mapping[str, Any]) -> Schema:
 def _schema_value(name: str, variables: Mapping[str, Any]) -> Any:
     match = _LIST.fullmatch(name.strip())
     if match is None or "list" in variables:
-        return named_value("--schema", name, variables)
+        return named_value("--schema", name, {**_PLAIN, **variables})
     inner = _schema_value(match[1], variables)
     if isinstance(inner, Mapping):
         return {"type": "array", "items": inner}

@@ -41,7 +41,8 @@ class Tool:
         name = name or getattr(inner, "__name__", type(function).__name__)
         shown, step = line(name, 64), "Nothing was sent."
         if not callable(function) or isinstance(function, type):
-            wrong = f"A tool is a function, and {shown} is {line(type(function).__name__)}"
+            what = f"the class {shown}" if isinstance(function, type) else f"{function!r:.60}"
+            wrong = f"A tool is a function, not {line(what)}"
         elif not _NAME.fullmatch(name):
             wrong = f"{shown} is no name for a tool: give the function one of letters, with def"
         else:

@@ -127,3 +127,19 @@ def test_arguments_that_are_an_object_are_kept() -> None:
     call = {"index": 0, "function": {"name": "f", "arguments": {"a": 1}}}
     [choice] = accumulated(chunk(choices=[{"delta": {"tool_calls": [call]}}])).choices
     assert choice.tool_calls[0]["function"]["arguments"] == '{"a": 1}'
+
+
+def thought(text: str) -> Chunk:
+    return chunk(choices=[{"index": 0, "delta": {"reasoning_content": text}}])
+
+
+def test_a_readers_times_are_apart_from_the_models() -> None:
+    """White space is nothing to read; the last chunk, with the usage, is no token."""
+    answer = accumulated(
+        thought("a"), thought("b"), content("\n"), content("x"), content("y"), chunk(choices=[])
+    )
+    assert (answer.first_token_seconds, answer.first_text_seconds) == (1.0, 4.0)
+    assert (answer.reasoning_seconds, answer.token_seconds, answer.seconds) == (1.0, 4.0, 6.0)
+    nothing = accumulated(chunk(choices=[]))
+    assert nothing.first_text_seconds is nothing.token_seconds is nothing.reasoning_seconds is None
+    assert accumulated(thought("a")).first_text_seconds is None

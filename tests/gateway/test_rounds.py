@@ -74,6 +74,14 @@ def test_json_is_asked_for(session: Session, sandbox: Sandbox) -> None:
     assert "response_format" not in second
 
 
+def test_another_form_is_another_question(session: Session) -> None:
+    """The key of an answer tells any JSON, a schema, and none apart."""
+    forms: tuple[dict[str, Any], ...] = ({}, {"format": "json"}, {"schema": City})
+    keys = {session.ask("hi", MODEL, **form).key for form in forms}
+    assert len(keys) == 3
+    assert session.ask("hi", MODEL, format="text").key in keys
+
+
 def test_an_extra_of_ones_own_goes_before_json(session: Session, sandbox: Sandbox) -> None:
     """What is given as it is stays so; beside a schema it is one too many."""
     own = {"response_format": {"type": "text"}}

@@ -364,6 +364,17 @@ def test_each_scenario_has_its_error(
         assert [o["output_type"] for o in cell.outputs] == ["error"]
 
 
+def test_a_cold_model_loads_while_the_cell_waits(ready: Kernel, sandbox: Sandbox) -> None:
+    """cold_start: one token that can wait, then the prompt; the line about it says how long."""
+    sandbox.scenario, sandbox.load_seconds = "cold_start", 2
+    ready.run("%reload_ext alcf_magics")
+    cell = ready.run("%%alcf -m sophia:openai/gpt-oss-120b\nhello")
+    assert cell.status == "ok"
+    assert "was loaded in" in cell.html
+    sent = [r for r in sandbox.requests if r.path.endswith("/chat/completions")]
+    assert [bool(r.body.get("stream")) for r in sent[-2:]] == [False, True]
+
+
 def test_an_expired_token_is_not_seen(home: Path) -> None:
     """A token refused at once is refreshed behind the scenes."""
     with Sandbox("expired_token") as sandbox, Kernel(env=sandbox.environment, home=home) as kernel:

@@ -374,6 +374,12 @@ def test_what_tools_give_may_not_make_a_request_too_large(
     assert len(session.history[-1].calls) == 60
 
 
+def test_with_tools_a_stream_of_json_has_the_json_alone(session: Session) -> None:
+    """What the model said before it was held to the form is no part of it."""
+    text = "".join(session.stream("speed", MODEL, tools=[speed], format="json"))
+    assert json.loads(text) == session.history[-1].parsed
+
+
 @pytest.mark.parametrize(
     ("options", "why"),
     [
