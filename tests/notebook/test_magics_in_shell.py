@@ -11,6 +11,7 @@ from alcf_magics.told import Told
 from support.shell import Shell
 
 MODEL = "-m gpt-oss-120b"
+OTHER = "Llama-4-Maverick-17B-128E-Instruct"
 
 
 def chats(sandbox: Sandbox) -> list[Any]:
@@ -393,6 +394,31 @@ def test_a_refusal_is_the_one_output(
     assert "kept" not in shell.names
 
 
+def test_another_model_answers_where_it_is_named(shell: Shell, in_sandbox: Sandbox) -> None:
+    """`--fallback` takes over, and a line under the answer says why and who."""
+    in_sandbox.scenario = "maintenance"
+    cell = shell.run(f"%%alcf -m sophia:gpt-oss-120b --fallback {OTHER},metis:gpt-oss-120b\nhello")
+    assert not cell.ename
+    assert "A sandbox" in cell.html
+    assert f"Asked {OTHER} on " in cell.html
+    [prompt] = [r for r in in_sandbox.requests if r.path.endswith("/chat/completions")]
+    assert prompt.body["model"] == OTHER
+
+
+@pytest.mark.parametrize(
+    ("fallback", "said"),
+    [("nosuch", "There is no model 'nosuch'"), ("gpt-oss-120b,nosuch", "'nosuch'")],
+)
+def test_a_fallback_that_is_no_model_is_one_line(
+    shell: Shell, in_sandbox: Sandbox, fallback: str, said: str
+) -> None:
+    """Before anything is sent, also where the model itself is live."""
+    cell = shell.run(f"%%alcf {MODEL} --fallback {fallback}\nhello")
+    assert cell.ename == "ModelNotFound"
+    assert said in cell.error_text
+    assert not [r for r in in_sandbox.requests if r.path.endswith("/chat/completions")]
+
+
 @pytest.mark.parametrize("scenario", ["cut_mid_stream", "silent_truncation", "error_in_stream"])
 def test_an_answer_that_breaks_off_stays_as_far_as_it_came(
     shell: Shell, in_sandbox: Sandbox, scenario: str
@@ -481,3 +507,23 @@ def test_what_was_told_beside_one_answer_stands_below_no_other(shell: Shell) -> 
     shell.run("import alcf_magics")
     assert "a notice" not in shell.run("alcf_magics.session().history[0]").html
     assert shell.run("alcf_magics.session().history[0]").value is first
+
+
+def test_a_proxy_that_is_set_or_taken_back_counts_at_once(
+    fresh_shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the next cell, after one that failed; nothing of its password is shown."""
+    for name in ("https_proxy", "HTTPS_PROXY", "ALL_PROXY", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("ALCF_GATEWAY_URL", "https://gateway.invalid")
+    monkeypatch.setenv("ALCF_AI_TOKEN", "ey.token")
+    fresh_shell.run("%load_ext alcf_magics\n%config AlcfMagics.address_seconds = 0")
+    assert "its name is not known here" in fresh_shell.run("%alcf_models").said
+    monkeypatch.setenv("HTTPS_PROXY", "http://jdoe:Tr0ub#dor@host:1")
+    said = fresh_shell.run("%alcf_models").said
+    assert "Percent-encode the password in HTTPS_PROXY" in said
+    assert "Tr0ub" not in said
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    assert "through the proxy 127.0.0.1:9 of HTTPS_PROXY" in fresh_shell.run("%alcf_models").said
+    monkeypatch.delenv("HTTPS_PROXY")
+    assert "its name is not known here" in fresh_shell.run("%alcf_models").said
