@@ -507,6 +507,7 @@ def _lost(call: Callable[[], object], times: int) -> list[BaseException]:
 
 
 @pytest.mark.clock
+@pytest.mark.clock
 def test_sixty_threads_lose_nothing_and_use_the_limit(sandbox: Sandbox) -> None:
     """Of ten requests a second nine are used, and none is refused twice over."""
     session = logged_in(sandbox)
