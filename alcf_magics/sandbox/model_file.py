@@ -13,8 +13,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -66,7 +66,8 @@ def is_whole(path: Path) -> bool:
         return hashlib.file_digest(file, "sha256").hexdigest() == SHA256
 
 
-def _lock(path: Path, say: Callable[[str], None]) -> FileLock:
+@contextmanager
+def _lock(path: Path, say: Callable[[str], None]) -> Iterator[None]:
     # The system frees the lock when its holder dies, so a file left behind blocks nobody.
     lock = FileLock(path)
     try:
@@ -74,12 +75,11 @@ def _lock(path: Path, say: Callable[[str], None]) -> FileLock:
     except Timeout:
         say(f"Waiting for another process that fetches {NAME}.")
         lock.acquire()
-    else:
+    try:
         _forget_halves(path.parent)
-    # Held once, and once more by the caller's `with`: let go of the first.
-    lock.acquire()
-    lock.release()
-    return lock
+        yield
+    finally:
+        lock.release()
 
 
 def _forget_halves(folder: Path) -> None:
