@@ -27,6 +27,7 @@ from .globus import Globus
 from .settings import Script, Settings
 from .tokens import Tokens
 from .upstream import Upstream
+from .visitors import LocalVisitors
 
 START_SECONDS = 10.0
 STOP_SECONDS = 5.0
@@ -222,7 +223,7 @@ class Sandbox(Settings):
             Recorder(self._globus.app, "globus", self.requests, lambda header: False),
             Recorder(self._gateway, "gateway", self.requests, self._accepted),
         )
-        servers = [uvicorn.Server(_config(app)) for app in apps]
+        servers = [uvicorn.Server(_config(LocalVisitors(app))) for app in apps]
         serving = [
             asyncio.ensure_future(server.serve(sockets=[listening]))
             for server, listening in zip(servers, sockets, strict=True)
