@@ -25,8 +25,9 @@ from ..errors import (
     GatewayUnreachable,
     StreamBroken,
 )
-from ..network.environment import client_options, trusted_by, way_to
-from ..network.trouble import is_trust, trouble_of
+from ..network.environment import client_options, trusted_by, unread_entries, way_to
+from ..network.quiet import keep_quiet
+from ..network.trouble import detail_of, is_trust, trouble_of
 from ..text import integer, line, words
 from ..told import SILENT, Told
 from .bodies import FirstToken, NoFirstToken, Silence, body_of, reads_of
@@ -69,6 +70,7 @@ class Gateway:
         self._auth = auth
         self._limit = limit or RateLimit()
         self._policy = policy
+        keep_quiet()
         trouble = ""
         try:
             self._way = way_to(url)
@@ -86,13 +88,21 @@ class Gateway:
             trouble = type(error).__name__  # what it says may hold a proxy's password
         if trouble:
             raise GatewayUnreachable(f"No connection can be made: {trouble}.", CHECK_NETWORK)
+        #: What is still to be said of NO_PROXY.
+        self._unread = unread_entries(url)
 
     def another(self) -> Gateway:
         """A further client of the same gateway, login and limit, with connections of its own."""
-        return Gateway(self.url, self._auth, self._limit, self._policy, self._certificates)
+        other = Gateway(self.url, self._auth, self._limit, self._policy, self._certificates)
+        other._unread = self._unread  # said once by all of them
+        return other
 
     async def _turn(self, request: httpx.Request) -> None:
         start = await self._limit.turn(request.extensions.get("alcf_again", False))
+        while self._unread:
+            entry = line(self._unread.pop(), 60)
+            notice = f"{entry} in NO_PROXY is no host and no network, and means nothing here."
+            request.extensions.get("alcf_told", SILENT).notice(notice)
 
         async def trace(event: str, info: object) -> None:
             if event == "http11.send_request_headers.complete":
@@ -313,7 +323,9 @@ class Gateway:
         elif isinstance(error, httpx.TimeoutException):
             what, why = "did not answer ({why})", f"timed out: nothing within {timeout:g} s"
         failure = GatewayUnreachable(
-            f"The gateway at {urlsplit(self.url).netloc} {what.format(why=why)}.", next_step
+            f"The gateway at {urlsplit(self.url).netloc} {what.format(why=why)}.",
+            next_step,
+            detail=detail_of(error, self._way),
         )
         failure.fault = _fault_of(error)
         return failure

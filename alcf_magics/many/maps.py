@@ -180,6 +180,8 @@ class Map:
         if self._cassette is not None:
             self._cassette = self._cassette.ready()
         self._gateway = self._connection.gateway
+        self._policy = self._connection.policy
+        self._wait = self._connection.waiting()
         # A whole answer costs less to read, counts its tokens with the gateway, and may take
         # longer to begin than the gateway lets a stream take.
         self._request = replace(request, stream=False)
@@ -230,6 +232,8 @@ class Map:
     # On the event loop
 
     async def _ask_all(self, positions: list[int]) -> None:
+        if self._place.cold:  # one wait for all
+            self._place = await self._wait(self._place, None, self._told)
         left = iter(positions)
         async with anyio.create_task_group() as group:
             for _ in range(min(self._manner.in_flight, len(positions))):
@@ -284,6 +288,7 @@ class Map:
             asked=self._question.asked,
             format=self._question.format,
             told=self._told,
+            policy=self._policy,
             key=self._keys[position] if self._keys else "",
             gateway=gateway,
             kept=False,

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import time
 from types import TracebackType
 from typing import Any
 
-#: Seconds between two draws, and where nobody looks on: a log keeps each of them.
+#: Seconds between two draws; where nothing comes; and where nobody looks on: a log keeps each.
 DRAW_SECONDS = 0.2
+IDLE_SECONDS = 1.0
 LOG_SECONDS = 30.0
 
 
@@ -21,6 +23,7 @@ class Progress:
 
     def __init__(self, total: int, done: int = 0, unit: str = "prompt", *, shown: bool = True):
         self._seen = done
+        self._refreshed = time.monotonic()
         self._bar: Any = None
         if shown and done < total:
             with contextlib.suppress(Exception):
@@ -48,6 +51,14 @@ class Progress:
             self._bar.set_postfix_str(", ".join([*parts, *filter(None, [waiting])]), refresh=False)
             self._bar.update(done - self._seen)
             self._seen = done
+            self._refresh()
+
+    def _refresh(self) -> None:
+        """Draw the time and what is waited for also while nothing comes."""
+        now = time.monotonic()
+        if now - self._refreshed >= self._bar.idle_seconds:
+            self._refreshed = now
+            self._bar.refresh()
 
 
 def _bar(total: int, done: int, unit: str) -> Any:
@@ -56,12 +67,15 @@ def _bar(total: int, done: int, unit: str) -> Any:
     class Bar(tqdm):  # type: ignore[type-arg]
         #: Zero starts no thread that watches bars: it would outlive the extension.
         monitor_interval = 0
+        idle_seconds: float
 
     on_screen = "ipykernel" in sys.modules or (sys.stderr is not None and sys.stderr.isatty())
+    Bar.idle_seconds = IDLE_SECONDS if on_screen else LOG_SECONDS
     return Bar(
         total=total,
         initial=done,
         unit=f" {unit}",
         mininterval=DRAW_SECONDS if on_screen else LOG_SECONDS,
+        miniters=1,  # else a burst makes it wait for as many more
         dynamic_ncols=True,
     )
