@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from .connection import CATALOG_SECONDS, Connection
 from .many.many_texts import ManyTexts
-from .settings import SETTING_NAMES, Settings
+from .settings import NUMBER_NAMES, SETTING_NAMES, Settings, checked_number
 from .told import SILENT, Told
 
 if TYPE_CHECKING:
@@ -25,11 +25,12 @@ if TYPE_CHECKING:
     from .auth.signing import GatewayAuth
     from .exchanges import Exchange, View
     from .gateway.catalog import Catalog
-    from .gateway.chat import Message
+    from .gateway.chat import ChatRequest, Message
     from .gateway.chats import Chats
     from .gateway.completions import Completion
     from .gateway.conversations import Chat, Execution
     from .gateway.models import Model
+    from .gateway.places import Places
     from .history import History
     from .runtime import Runtime
 
@@ -130,6 +131,23 @@ class Session(ManyTexts):
                 name = catalog.without_cluster(name)
         return catalog.resolve(name, cluster)
 
+    def _places(
+        self, name: str, cluster: str, kept: str, fallback: Sequence[str], told: Told
+    ) -> Places:
+        """Where a prompt may go. `kept` is the place of a chat, which nobody named just now."""
+        from .gateway.places import places_of
+
+        settings = self.settings
+        first = self.resolve(name or kept, cluster, told=told)
+        catalog = self.catalog(described=False, told=told)
+        wanted = settings.meant(name or ("" if kept else settings.model))
+        return places_of(
+            catalog,
+            first,
+            named=bool(cluster) or catalog.without_cluster(wanted) != wanted,
+            fallback=[settings.meant(other) for other in fallback],
+        )
+
     # Prompts
 
     def ask(
@@ -141,6 +159,7 @@ class Session(ManyTexts):
         system: str | None = None,
         format: str | None = None,
         schema: Any = None,
+        fallback: str | Sequence[str] = (),
         **parameters: Any,
     ) -> Completion:
         """Send a prompt, or a list of messages as OpenAI has them; the whole completion.
@@ -150,9 +169,10 @@ class Session(ManyTexts):
         JSON schema, a pydantic model, a dataclass, a TypedDict, or a list of one of these.
         `parameters` are those of the magic under the names in gateway/parameters.py:
         temperature (0 to 2), max_tokens (1 or more), stop (a text or up to 4), n, extra, … What is
-        not given is as `choose` has it. A value that is wrong, or that the model does not take, is
-        a RequestRefused, and nothing is sent. What ends an answer early carries what came as
-        `.completion`.
+        not given is as `choose` has it. `fallback` names other models, as `"a,b"` or a list, that
+        may answer where this one is live nowhere. A value that is wrong, or that the model does not
+        take, is a RequestRefused, and nothing is sent. What ends an answer early carries what came
+        as `.completion`.
         """
         return self.exchange(
             prompt,
@@ -161,6 +181,7 @@ class Session(ManyTexts):
             system=system,
             format=format,
             schema=schema,
+            fallback=fallback,
             **parameters,
         ).run()
 
@@ -239,18 +260,20 @@ class Session(ManyTexts):
         told: Told = SILENT,
         chat: Chat | None = None,
         trim: bool = False,
+        fallback: str | Sequence[str] = (),
         **parameters: Any,
     ) -> Exchange:
         """One prompt that is ready to be sent, for whoever shows it; see exchanges.py.
 
         `view` makes what shows the answer, `bind` gets the completion however the answer ends.
-        `schema` is whatever a Schema can be made of. In a `chat` it goes
-        on; `trim` leaves the oldest turns out where they do not fit.
+        `schema` is whatever a Schema can be made of. In a `chat` it goes on; `trim` leaves the
+        oldest turns out where they do not fit. `fallback` names other models, as in `ask`.
         """
         from .exchanges import Exchange
         from .gateway.answer_file import form_of, key_of
         from .gateway.chat import default_system
         from .gateway.parameters import wanted
+        from .gateway.places import names_of
         from .gateway.preparing import check_texts, fitted, prepared
 
         check_texts(model=model, cluster=cluster, system="" if system is None else system)
@@ -262,15 +285,22 @@ class Session(ManyTexts):
             system = default_system(prompt, default)
         format = format or ("markdown" if schema is None else "json")
         request = prepared(prompt, system, format, parameters, schema)
-        model = model or asking.model(cluster)
-        place = self.resolve(model, cluster, told=told)
-        request = fitted(request, parameters, self._defaults, place, told)
-        request = asking.along(request, place, keeps_system=keeps_system, trim=trim)
+        kept = "" if model else asking.model(cluster)
+        places = self._places(model, cluster, kept, names_of(fallback), told)
+
+        def request_for(place: Model) -> ChatRequest:
+            to_place = fitted(request, parameters, self._defaults, place, told)
+            return asking.along(to_place, place, keeps_system=keeps_system, trim=trim)
+
+        place = places.start
+        first = request_for(place)
         return Exchange(
             self._connection,
             place,
-            request,
-            asked=model,
+            first,
+            places=places,
+            request_for=request_for,
+            asked=model or kept,
             format=format,
             view=view(place) if view is not None else None,
             bind=bind,
@@ -278,9 +308,9 @@ class Session(ManyTexts):
             asking=asking,
             key=key_of(
                 named,
-                request.messages,
+                first.messages,
                 wanted(parameters, self._defaults),
-                schema=form_of(request),
+                schema=form_of(first),
             ),
         )
 
@@ -328,7 +358,7 @@ def _checked(name: str, value: Any) -> Any:
         return None if value is None else checked(name, value)
     if name not in SETTING_NAMES:
         raise TypeError(f"no such setting: {name}")
-    return value
+    return checked_number(name, value) if name in NUMBER_NAMES and value is not None else value
 
 
 def _execution() -> Execution | None:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from .gateway.completions import Completion
     from .gateway.discovery import Discovery
     from .gateway.rate_limit import RateLimit
+    from .gateway.retries import Policy
     from .history import History
     from .runtime import Runtime
 
@@ -135,7 +136,8 @@ class Connection:
 
         Not to be asked on the event loop itself: an older client is closed there, and waited for.
         """
-        url = self.settings().gateway_url
+        settings = self.settings()
+        url = settings.gateway_url
         with self._lock:
             if self._gateway is None or self._gateway.url != url:
                 from .gateway.client import Gateway
@@ -143,8 +145,17 @@ class Connection:
 
                 self._close_gateway()
                 self._limit = self._limit or RateLimit()
-                self._gateway = Gateway(url, self.auth, self._limit)
+                self._gateway = Gateway(url, self.auth, self._limit, lambda: self.policy)
+            assert self._limit is not None
+            self._limit.set_rate(settings.requests_per_second)
             return self._gateway
+
+    @property
+    def policy(self) -> Policy:
+        """What is tried again, and for how long, as the settings in force have it."""
+        from .gateway.retries import Policy
+
+        return Policy.of(self.settings())
 
     def catalog(
         self,
@@ -195,15 +206,13 @@ class Connection:
             return self._discovery
 
     def ask(self, call: Callable[[], Awaitable[T]], told: Told = SILENT) -> T:
-        """What the gateway answers to one call, tried again as the policy has it.
+        """What the gateway answers to one call, which tries again itself as the policy has it.
 
         The call is made on the event loop, and waited for here. Raises an AlcfError.
         """
         try:
             with self.noting():
-                from .exchanges import Policy
-
-                return self.runtime.run(lambda: Policy().run(call, told), told.tick)
+                return self.runtime.run(call, told.tick)
         except CancelledError:
             raise AlcfError("The session was closed while it waited.") from None
         finally:  # what the event loop takes away after an interrupt comes too late to be shown
@@ -213,9 +222,7 @@ class Connection:
         """The same for a caller with an event loop of its own; leaving it ends the request."""
 
         async def once() -> AsyncIterator[T]:
-            from .exchanges import Policy
-
-            yield await Policy().run(call)
+            yield await call()
 
         with self.noting():
             with contextlib.suppress(CancelledError):
@@ -226,15 +233,24 @@ class Connection:
             raise AlcfError("The session was closed while it waited.")
 
     def post(
-        self, path: str, body: Mapping[str, Any], told: Told = SILENT, *, asked: str = ""
+        self,
+        path: str,
+        body: Mapping[str, Any],
+        told: Told = SILENT,
+        *,
+        asked: str = "",
+        repeatable: bool = False,
     ) -> Any:
         """What the gateway answers to a request that is no chat. Raises an AlcfError.
 
         `path` is under the gateway's address (`sophia/vllm/v1/embeddings`), or whole; `asked`
-        names what is asked, for errors.
+        names what is asked, for errors. What is not `repeatable` is sent again only where it
+        cannot have been carried out.
         """
         gateway = self.gateway
-        return self.ask(lambda: gateway.post(path, body, told=told, asked=asked), told)
+        return self.ask(
+            lambda: gateway.post(path, body, told=told, asked=asked, repeatable=repeatable), told
+        )
 
     @contextlib.contextmanager
     def noting(self) -> Iterator[None]:

@@ -20,6 +20,7 @@ In a cell each reads as one line; what the server said in full stays on the exce
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import TYPE_CHECKING
 
 from .text import line, words
@@ -59,13 +60,37 @@ CHECK_GATEWAY = "Check the gateway's address: %config AlcfMagics.gateway_url"
 _LONGEST = 1000
 
 
+class Fault(Enum):
+    """What may clear by itself. Each kind has a budget in time; see gateway/retries.py."""
+
+    #: The address refuses connections, or is not known.
+    ADDRESS = "address"
+    #: Something on the way, or a model server, fails just now.
+    PASSING = "passing"
+    #: Too many requests a second.
+    RATE = "rate"
+    #: The tokens of a minute are spent.
+    TOKENS = "tokens"
+    #: The gateway cannot ask Globus about tokens.
+    OUTAGE = "outage"
+
+
 class AlcfError(Exception):
     """Something between the cell and the model went wrong.
 
     `what` and `next_step` are single lines for the reader. `status` is the HTTP status (or the
     code inside a stream's error event), `detail` the server's own text in full, `error_id` what
     the facility's support can look up. `completion` holds the part of an answer that had come.
+
+    `fault` says what may clear by itself (None: another try is of no use), `retry_after` in how
+    many seconds, where the server said it, and `pause` in how many as far as we know. `elsewhere`
+    says that the place is at fault, and that another one may answer.
     """
+
+    fault: Fault | None = None
+    retry_after: float | None = None
+    pause: float | None = None
+    elsewhere: bool = False
 
     def __init__(
         self,
@@ -134,8 +159,6 @@ class Maintenance(AlcfError):
 class RateLimited(AlcfError):
     """Too many requests or tokens. `retry_after` is in seconds where the server said it."""
 
-    retry_after: float | None = None
-
 
 class RequestRefused(AlcfError):
     """The request itself was refused: a wrong value, or a prompt longer than the window.
@@ -151,12 +174,7 @@ class GatewayError(AlcfError):
 
 
 class GatewayUnreachable(AlcfError):
-    """Nothing answered: no network, a wrong address, or a time-out on the way.
-
-    `retry_after` is in seconds where it is known when another try may succeed.
-    """
-
-    retry_after: float | None = None
+    """Nothing answered: no network, a wrong address, or a time-out on the way."""
 
 
 class StreamBroken(AlcfError):

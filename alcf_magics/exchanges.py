@@ -13,71 +13,27 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from concurrent.futures import CancelledError
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol
 
-import anyio
-
-from .errors import (
-    AlcfError,
-    GatewayUnreachable,
-    StreamBroken,
-    in_one_line,
-    interrupted_prompt,
-)
+from .errors import AlcfError, StreamBroken, in_one_line, interrupted_prompt
 from .gateway.accumulator import Accumulator
 from .gateway.chat import ChatRequest
 from .gateway.chunks import Chunk
 from .gateway.completions import Completion
 from .gateway.models import Model
+from .gateway.places import Places
+from .gateway.retries import Policy
 from .gateway.rounds import Rounds
+from .gateway.sending import Sending, Wait, no_wait
 from .told import SILENT, Told
 
 if TYPE_CHECKING:
     from .connection import Connection
     from .gateway.client import Gateway
-
-T = TypeVar("T")
-
-#: Seconds between two steps of a countdown.
-COUNT_SECONDS = 0.2
-
-
-@dataclass(frozen=True)
-class Policy:
-    """What is tried again, and how often.
-
-    `tries` is how often a request is sent at most, where its refusal says when it clears.
-    """
-
-    tries: int = 2
-
-    async def wait_out(self, error: AlcfError, tried: int, told: Told) -> None:
-        """Count down until another try may succeed. Raises the error where none is worth it."""
-        if not isinstance(error, GatewayUnreachable) or error.retry_after is None:
-            raise error
-        if tried >= self.tries:
-            raise error
-        end = time.monotonic() + error.retry_after
-        try:
-            while (left := end - time.monotonic()) > 0:
-                told.waiting(f"{error.what} Trying once more in {left:.0f} s")
-                await anyio.sleep(min(left, COUNT_SECONDS))
-        finally:  # also when it is interrupted
-            told.waiting("")
-
-    async def run(self, call: Callable[[], Awaitable[T]], told: Told = SILENT) -> T:
-        """The result of a call that is made again as this policy has it."""
-        tried = 0
-        while True:
-            tried += 1
-            try:
-                return await call()
-            except AlcfError as error:
-                await self.wait_out(error, tried, told)
 
 
 class View(Protocol):
@@ -88,6 +44,9 @@ class View(Protocol):
 
     def begin_again(self, why: str) -> None:
         """Another request of this prompt goes out; the answer so far is not the last."""
+
+    def move(self, place: Model) -> None:
+        """Another place is asked: nothing had come from the one before."""
 
     def finish(self, completion: Completion) -> None:
         """The answer is complete."""
@@ -116,7 +75,9 @@ class Asking(Protocol):
 class Exchange:
     """One prompt. Leaving it keeps the completion once, in the session's history.
 
-    `asked` is the model's name as it was asked for. `format` reads the whole answer. `view` shows
+    `places` are where the prompt may go besides, with `request_for` that makes the request to
+    one of them, and `wait` what comes when none of them runs; see sending.py. `asked` is the
+    model's name as it was asked for. `format` reads the whole answer. `view` shows
     the answer, and `bind` gets the completion, however the answer ended; what goes wrong in a
     view costs nobody the answer. `asking` is where the prompt belongs, `key` that of what is asked,
     see answer_file.py. `gateway` is a client of the caller's own; what is not `kept` is left out of
@@ -137,6 +98,9 @@ class Exchange:
         told: Told = SILENT,
         policy: Policy | None = None,
         asking: Asking | None = None,
+        places: Places | None = None,
+        request_for: Callable[[Model], ChatRequest] | None = None,
+        wait: Wait = no_wait,
         key: str = "",
         gateway: Gateway | None = None,
         kept: bool = True,
@@ -157,10 +121,18 @@ class Exchange:
         self._begun = False
         self._draws = True
         self._told = told
-        self._policy = policy or Policy()
-        # Asked for here: an older client is closed on the event loop, and waited for.
-        self._gateway = gateway or connection.gateway
         self._kept = kept
+        self._sending = Sending(
+            # Asked for here: an older client is closed on the event loop, and waited for.
+            gateway or connection.gateway,
+            places or Places.only(place),
+            self.rounds,
+            request_for or (lambda place: replace(request, model=place.name)),
+            policy=policy or connection.policy,
+            told=told,
+            session_id=asking.session_id if asking is not None else "",
+            wait=wait,
+        )
 
     def run(self) -> Completion:
         """The whole exchange, on this thread: draws the answer while it comes, and returns it."""
@@ -201,10 +173,6 @@ class Exchange:
         """What was asked, as it is kept."""
         return self.rounds.request
 
-    @property
-    def _session_id(self) -> str:
-        return self._asking.session_id if self._asking is not None else ""
-
     def _draw(self, answer: Accumulator) -> None:
         if self._draws:
             self._draws = self._show(lambda view: view.draw(answer))
@@ -232,6 +200,7 @@ class Exchange:
             self._begin_round(why)
 
     def _with(self, reads: list[tuple[float, list[Chunk]]]) -> Accumulator:
+        self._follow()
         for at, chunks in reads:
             for chunk in chunks:
                 self.answer.add(chunk, at)
@@ -239,6 +208,13 @@ class Exchange:
             self._begin()
         self._told.tick()
         return self.answer
+
+    def _follow(self) -> None:
+        """Take over where the prompt is now."""
+        place = self._sending.place
+        if place is not self.place:
+            self.place, self.answer.model = place, self.request.model
+            self._show(lambda view: view.move(place))
 
     def _begin(self) -> None:
         """The answer begins, once."""
@@ -252,25 +228,8 @@ class Exchange:
         self._show(lambda view: view.begin_again(why))
         self.answer = Accumulator(self.request.model, time.monotonic())
 
-    async def _reads(self) -> AsyncGenerator[list[Chunk]]:
-        """The chunks, a read of the network at a time, of as many tries as the policy has."""
-        tried = 0
-        while True:
-            tried += 1
-            stream = self._gateway.stream(
-                self.place, self.rounds.sending, self.answer.sent, self._told, self._session_id
-            )
-            try:
-                async with contextlib.aclosing(stream):
-                    async for chunks in stream:
-                        yield chunks
-                return
-            except AlcfError as error:
-                failure = error
-            if self.rounds.falls_back(failure):
-                tried = 0
-                continue
-            await self._policy.wait_out(failure, tried, self._told)
+    def _reads(self) -> AsyncGenerator[list[Chunk]]:
+        return self._sending.reads(self.answer.sent)
 
     # How it ends
 
@@ -331,6 +290,7 @@ class Exchange:
 
     def _break_off(self, error: BaseException) -> None:
         """The answer ended early: keep what came, and let whatever ended it carry that."""
+        self._follow()
         if isinstance(error, AlcfError):
             self._connection.note(error)
         began = self.answer.began or bool(self.rounds.past)

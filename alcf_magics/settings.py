@@ -28,6 +28,9 @@ SESSION_POLICY = "83732ff2-9c42-4548-b5ce-17e498c84f6a"
 #: The variable in which ALCF's pages have people export a token. Read when needed, never kept.
 TOKEN_VARIABLE = "ALCF_AI_TOKEN"
 
+#: More seconds than anybody waits.
+_MOST = 1e6
+
 _VARIABLES = {
     "gateway_url": "ALCF_GATEWAY_URL",
     "globus_auth_url": "ALCF_GLOBUS_AUTH_URL",
@@ -42,7 +45,8 @@ class Settings:
     `session_policies` (comma-separated policy ids) and `session_domains` (comma-separated
     domains) are what Globus is asked to require of the login; an empty text asks for nothing.
     `system` is the system text of a request that has none, `aliases` are names of a person's own
-    for models.
+    for models. `requests_per_second` is how many requests may leave (0: as many as there are); the
+    seconds below it are the budgets and time-outs of gateway/retries.py.
     """
 
     gateway_url: str = PRODUCTION_GATEWAY
@@ -52,6 +56,14 @@ class Settings:
     session_domains: str = ""
     system: str = ""
     aliases: Mapping[str, str] = field(default_factory=dict)
+    requests_per_second: float = 10.0
+    address_seconds: float = 3.0
+    fault_seconds: float = 20.0
+    tokens_seconds: float = 60.0
+    outage_seconds: float = 60.0
+    connect_seconds: float = 10.0
+    first_token_seconds: float = 330.0
+    silence_seconds: float = 120.0
 
     @classmethod
     def load(
@@ -92,6 +104,14 @@ class Settings:
 
 
 SETTING_NAMES = tuple(field.name for field in fields(Settings))
+NUMBER_NAMES = frozenset(field.name for field in fields(Settings) if field.type == "float")
+
+
+def checked_number(name: str, value: object) -> float:
+    """A setting that is a number. Raises ValueError with what it may be."""
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= _MOST:
+        return float(value)
+    raise ValueError(f"{name} is a number, 0 or more, not {value!r:.60}")
 
 
 @lru_cache(maxsize=64)

@@ -16,11 +16,12 @@ from alcf_magics._session import Session
 from alcf_magics.errors import (
     AlcfError,
     AnswerInvalid,
+    Fault,
     GatewayUnreachable,
     RequestRefused,
     StreamBroken,
 )
-from alcf_magics.exchanges import Policy
+from alcf_magics.gateway.retries import Policy
 from alcf_magics.sandbox import Sandbox
 from alcf_magics.told import Told
 from support.logins import logged_in
@@ -248,31 +249,31 @@ def test_what_says_when_it_clears_is_waited_out_once() -> None:
         def waiting(self, line: str) -> None:
             lines.append(line)
 
-    async def call() -> str:
+    async def call(sent: Any) -> str:
         calls.append(0.0)
         if len(calls) == 1:
-            raise _outage(0.3)
+            raise _outage(0.6)
         return "answer"
 
     assert anyio.run(Policy().run, call, Noting()) == "answer"
-    assert lines[0].startswith("Globus is away. Trying once more in 0 s")
+    assert lines[0].startswith("Globus is away. Trying once more in 1 s")
     assert lines[-1] == ""
     calls.clear()
 
-    async def never() -> str:
+    async def never(sent: Any) -> str:
         calls.append(0.0)
         raise _outage(0.01)
 
     with pytest.raises(GatewayUnreachable):
-        anyio.run(Policy(tries=3).run, never, told)
-    assert len(calls) == 3
+        anyio.run(Policy().run, never, told)
+    assert len(calls) == 2
 
 
 def test_what_does_not_say_when_it_clears_is_not_tried_again() -> None:
     """A refusal is one request."""
     calls: list[int] = []
 
-    async def call() -> None:
+    async def call(sent: Any) -> None:
         calls.append(1)
         raise RequestRefused("No.")
 
@@ -283,7 +284,7 @@ def test_what_does_not_say_when_it_clears_is_not_tried_again() -> None:
 
 def _outage(seconds: float) -> GatewayUnreachable:
     error = GatewayUnreachable("Globus is away")
-    error.retry_after = seconds
+    error.fault, error.retry_after = Fault.OUTAGE, seconds
     return error
 
 

@@ -9,19 +9,18 @@ from __future__ import annotations
 import json
 import ssl
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from contextlib import aclosing
 from typing import Any
 from urllib.parse import urlsplit
 
-import anyio
 import httpx
 
 from ..errors import (
     CHECK_NETWORK,
-    LOADING,
     RUN_AGAIN,
     AlcfError,
+    Fault,
     GatewayError,
     GatewayUnreachable,
     StreamBroken,
@@ -29,19 +28,18 @@ from ..errors import (
 from ..settings import is_loopback
 from ..text import integer, line, words
 from ..told import SILENT, Told
+from .bodies import FirstToken, NoFirstToken, Silence, body_of, reads_of
 from .chat import ChatRequest, new_session_id
 from .chunks import Chunk
 from .models import Model
-from .rate_limit import RateLimit
+from .rate_limit import RateLimit, Start
 from .refusals import error_for
+from .retries import Policy
 from .stream_reader import StreamReader
 
-#: Seconds without a byte. Behind Globus Compute the gateway itself gives up after about 300.
+#: Seconds without a byte of an answer that is read as a whole.
 READ_TIMEOUT = 330.0
 CATALOG_TIMEOUT = 30.0
-#: Seconds for a body to end after `[DONE]`, and for more to come once an answer is complete.
-DRAIN_SECONDS = 0.5
-MORE_SECONDS = 2.0
 #: Bytes of an answer that is no stream, and of an error, that are read.
 MAX_BODY = 64 * 1024 * 1024
 MAX_ERROR = 1024 * 1024
@@ -53,7 +51,9 @@ SESSION_HEADER = "X-ALCF-Session-ID"
 class Gateway:
     """One gateway, one connection pool. Lives on one event loop; close it with `aclose`.
 
-    Every method raises an AlcfError for whatever the gateway says or fails to say.
+    Every method raises an AlcfError for whatever the gateway says or fails to say. What is read
+    and written as a whole is tried again as the policy in force has it; a stream is not, as
+    whoever reads it knows where to go on.
     """
 
     def __init__(
@@ -61,11 +61,13 @@ class Gateway:
         url: str,
         auth: httpx.Auth,
         limit: RateLimit | None = None,
+        policy: Callable[[], Policy] = Policy,
         certificates: ssl.SSLContext | None = None,
     ) -> None:
         self.url = url
         self._auth = auth
         self._limit = limit or RateLimit()
+        self._policy = policy
         # Loopback is never reached through a proxy, whatever the environment says.
         trust_env = not is_loopback(httpx.URL(url).host)
         trouble = ""
@@ -75,11 +77,11 @@ class Gateway:
             self._client = httpx.AsyncClient(
                 auth=auth,
                 verify=self._certificates,
-                timeout=httpx.Timeout(READ_TIMEOUT, connect=10.0),
+                timeout=httpx.Timeout(READ_TIMEOUT, connect=Policy().connect_seconds),
                 trust_env=trust_env,
                 headers={"User-Agent": "alcf-magics", "Accept-Encoding": "identity"},
                 # As a hook, so that the repeated request after a refresh waits its turn, too.
-                event_hooks={"request": [self._turn]},
+                event_hooks={"request": [self._turn], "response": [self._taken_in]},
             )
         except Exception as error:  # whatever proxies, certificates and addresses come up with
             trouble = f"{type(error).__name__}: {line(str(error))}"
@@ -88,24 +90,44 @@ class Gateway:
 
     def another(self) -> Gateway:
         """A further client of the same gateway, login and limit, with connections of its own."""
-        return Gateway(self.url, self._auth, self._limit, self._certificates)
+        return Gateway(self.url, self._auth, self._limit, self._policy, self._certificates)
 
     async def _turn(self, request: httpx.Request) -> None:
-        await self._limit.turn()
+        start = await self._limit.turn(request.extensions.get("alcf_again", False))
+
+        async def trace(event: str, info: object) -> None:
+            if event == "http11.send_request_headers.complete":
+                start.left()
+
+        request.extensions |= {"alcf_start": start, "trace": trace}
         if (sent := request.extensions.get("alcf_sent")) is not None:
             sent(time.monotonic())
+
+    async def _taken_in(self, response: httpx.Response) -> None:
+        if response.status_code != 429:
+            self._limit.accepted(response.request.extensions["alcf_start"])
 
     async def aclose(self) -> None:
         await self._client.aclose()
 
     async def whoami(self, told: Told = SILENT) -> Mapping[str, Any]:
         """`id, name, username, idp_name, …` of the person the bearer stands for."""
-        answer = await self.get("whoami", told=told)
+        answer = await self.get("whoami", told=told, only=(Fault.RATE,))
         return answer if isinstance(answer, Mapping) else {}
 
-    async def get(self, path: str, timeout: float = CATALOG_TIMEOUT, *, told: Told = SILENT) -> Any:
-        """The JSON value at a path of the gateway. `timeout` is in seconds without a byte."""
-        return await self._json("GET", path, timeout=timeout, told=told)
+    async def get(
+        self,
+        path: str,
+        timeout: float = CATALOG_TIMEOUT,
+        *,
+        told: Told = SILENT,
+        only: Collection[Fault] = tuple(Fault),
+    ) -> Any:
+        """The JSON value at a path of the gateway, tried again after `only` these faults.
+
+        `timeout` is in seconds without a byte.
+        """
+        return await self._json("GET", path, timeout=timeout, told=told, only=only)
 
     async def post(
         self,
@@ -115,12 +137,17 @@ class Gateway:
         *,
         told: Told = SILENT,
         asked: str = "",
+        repeatable: bool = False,
     ) -> Any:
         """What the gateway answers to a JSON body that is no chat: embeddings, batches.
 
-        `asked` names what is asked, for errors; without it the path is named.
+        `asked` names what is asked, for errors; without it the path is named. What is not
+        `repeatable` is sent again only where it cannot have been carried out.
         """
-        return await self._json("POST", path, timeout=timeout, told=told, body=body, asked=asked)
+        only = set(Fault) if repeatable else set(Fault) - {Fault.PASSING}
+        return await self._json(
+            "POST", path, timeout=timeout, told=told, only=only, body=body, asked=asked
+        )
 
     async def _json(
         self,
@@ -129,27 +156,32 @@ class Gateway:
         *,
         timeout: float,
         told: Told,
+        only: Collection[Fault],
         body: Mapping[str, Any] | None = None,
         asked: str = "",
     ) -> Any:
+        policy = self._policy()
         url = path if "://" in path else f"{self.url}/{path}"
-        extensions = {"alcf_told": told}
-        failure: AlcfError
-        try:
-            async with self._client.stream(
-                method,
-                url,
-                json=body,
-                timeout=timeout,
-                extensions=extensions,
-                headers={SESSION_HEADER: new_session_id()},
-            ) as response:
-                content = await self._content(response, asked or path)
-                return _parsed(content, response, path)
-        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-            failure = self._unreachable(error)
-        # Raised out here, because the other error holds the request, and so the bearer.
-        raise failure
+
+        async def once(sent: Callable[[float], None]) -> Any:
+            failure: AlcfError
+            try:
+                async with self._client.stream(
+                    method,
+                    url,
+                    json=body,
+                    timeout=httpx.Timeout(timeout, connect=policy.connect_seconds),
+                    extensions={"alcf_told": told, "alcf_sent": sent},
+                    headers={SESSION_HEADER: new_session_id()},
+                ) as response:
+                    content = await self._content(response, asked or path)
+                    return _parsed(content, response, path)
+            except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+                failure = self._unreachable(error, policy, timeout)
+            # Raised out here, because the other error holds the request, and so the bearer.
+            raise failure
+
+        return await policy.only(*only).run(once, told)
 
     async def stream(
         self,
@@ -158,25 +190,43 @@ class Gateway:
         sent: Callable[[float], None] = lambda at: None,
         told: Told = SILENT,
         session_id: str = "",
+        *,
+        policy: Policy | None = None,
+        again: bool = False,
     ) -> AsyncGenerator[list[Chunk]]:
         """The chunks of one completion, those of one read of the network at a time.
 
-        `sent` gets the monotonic time at which the request leaves, after waiting for its turn.
-        `session_id` is what requests of one chat have in common; without it, a random one.
+        `sent` gets the monotonic time at which the request leaves, after waiting for its turn;
+        one that was refused takes its turn `again` before others. `session_id` is what requests
+        of one chat have in common; without it, a random one. `policy` has the time-outs.
         Returns when the answer is complete. Raises the error of a refused request, and
-        StreamBroken for an answer that broke off.
+        StreamBroken for an answer that broke off. Nothing is tried again.
         """
         asked = f"{model.name} on {model.cluster}"
+        policy = policy or self._policy()
         reader: StreamReader | None = None
         failure: AlcfError
+        first_token = FirstToken(policy.first_token_seconds)
+
+        def leaves(at: float) -> None:
+            first_token.begin()
+            sent(at)
+
         try:
-            async with self._client.stream(
-                "POST",
-                f"{model.base_url}/chat/completions",
-                json=request.to_json(model.refuses),
-                headers={SESSION_HEADER: session_id or new_session_id()},
-                extensions={"alcf_sent": sent, "alcf_told": told},
-            ) as response:
+            response = await first_token.holds(
+                lambda: self._client.send(
+                    self._client.build_request(
+                        "POST",
+                        f"{model.base_url}/chat/completions",
+                        json=request.to_json(model.refuses),
+                        headers={SESSION_HEADER: session_id or new_session_id()},
+                        timeout=httpx.Timeout(None, connect=policy.connect_seconds),
+                        extensions={"alcf_sent": leaves, "alcf_told": told, "alcf_again": again},
+                    ),
+                    stream=True,
+                )
+            )
+            async with aclosing(response):
                 if response.status_code != 200:
                     raise await self._refusal(response, asked)
                 kind = response.headers.get("content-type", "")
@@ -186,7 +236,8 @@ class Gateway:
                 _check_encoding(response)
                 # Held until the response is closed: an async generator that is dropped before
                 # cannot be finished off in a kernel where nest_asyncio was applied.
-                async with aclosing(_reads(response, reader)) as reads:
+                reads = reads_of(response, reader, first_token, policy.silence_seconds)
+                async with aclosing(reads):
                     async for chunks in reads:
                         yield chunks
                 if reader.failure is not None:
@@ -195,93 +246,91 @@ class Gateway:
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             if reader is not None and reader.owes_nothing:
                 return  # what breaks after the end of an answer takes nothing from it
-            failure = self._stream_failure(error, asked, reader)
+            failure = self._stream_failure(error, asked, reader, policy)
         raise failure
 
     def _stream_failure(
-        self, error: Exception, asked: str, reader: StreamReader | None
+        self, error: Exception, asked: str, reader: StreamReader | None, policy: Policy
     ) -> AlcfError:
-        if isinstance(error, httpx.TimeoutException) and not isinstance(
-            error, httpx.ConnectTimeout
-        ):
-            if reader is not None and reader.began:
-                return StreamBroken("The answer stopped coming.", RUN_AGAIN)
-            return GatewayUnreachable(
-                f"{asked} did not answer within {READ_TIMEOUT:.0f} s.", LOADING
+        if isinstance(error, NoFirstToken):
+            seconds = policy.first_token_seconds
+            late = GatewayUnreachable(
+                f"{asked} sent no first token within {seconds:g} s (first_token_seconds).",
+                _longer("first_token_seconds", seconds),
+            )
+            late.elsewhere = True
+            return late
+        if isinstance(error, Silence):
+            seconds = policy.silence_seconds
+            return StreamBroken(
+                f"The answer stopped coming: nothing for {seconds:g} s (silence_seconds).",
+                _longer("silence_seconds", seconds),
             )
         if reader is not None:
-            return StreamBroken("The connection broke off.", RUN_AGAIN)
-        return self._unreachable(error)
+            broken = StreamBroken("The connection broke off.", RUN_AGAIN)
+            broken.fault = Fault.PASSING  # where no token has come, nothing is lost
+            return broken
+        return self._unreachable(error, policy)
 
     async def _content(self, response: httpx.Response, asked: str) -> bytes:
         """The whole body of a good answer. Raises the error of one that is none."""
         if response.status_code != 200:
             raise await self._refusal(response, asked)
         _check_encoding(response)
-        body = await _body(response, MAX_BODY)
+        body = await body_of(response, MAX_BODY)
         if len(body) > MAX_BODY:
             raise GatewayError(f"The gateway's answer to {asked} has no end.", CHECK_NETWORK)
         return body
 
     async def _refusal(self, response: httpx.Response, asked: str) -> AlcfError:
-        body = b"" if _is_encoded(response) else (await _body(response, MAX_ERROR))[:MAX_ERROR]
-        return error_for(
+        body = b"" if _is_encoded(response) else (await body_of(response, MAX_ERROR))[:MAX_ERROR]
+        extensions = response.request.extensions
+        error = error_for(
             response.status_code,
             response.headers,
             _without_bearer(body, response),
             asked=asked,
-            bearer=response.request.extensions.get("alcf_bearer", "your login"),
+            bearer=extensions.get("alcf_bearer", "your login"),
         )
+        start = extensions.get("alcf_start", Start(0.0))
+        if error.fault is Fault.RATE:
+            error.pause = self._limit.refused(start, error.retry_after)
+        elif response.status_code == 429:
+            self._limit.accepted(start)
+        return error
 
-    def _unreachable(self, error: Exception) -> GatewayUnreachable:
-        why = "timed out" if isinstance(error, httpx.TimeoutException) else type(error).__name__
-        return GatewayUnreachable(
-            f"The gateway at {urlsplit(self.url).netloc} cannot be reached ({why}).",
-            CHECK_NETWORK,
+    def _unreachable(
+        self, error: Exception, policy: Policy, timeout: float = READ_TIMEOUT
+    ) -> GatewayUnreachable:
+        what, next_step = "cannot be reached ({why})", CHECK_NETWORK
+        why = type(error).__name__
+        if isinstance(error, httpx.ConnectTimeout):
+            seconds = policy.connect_seconds
+            why = f"timed out: no connection within {seconds:g} s, connect_seconds"
+            next_step = f"{CHECK_NETWORK}, or wait longer: %config AlcfMagics.connect_seconds"
+        elif isinstance(error, httpx.TimeoutException):
+            what, why = "did not answer ({why})", f"timed out: nothing within {timeout:g} s"
+        failure = GatewayUnreachable(
+            f"The gateway at {urlsplit(self.url).netloc} {what.format(why=why)}.", next_step
         )
+        failure.fault = _fault_of(error)
+        return failure
 
 
-async def _reads(response: httpx.Response, reader: StreamReader) -> AsyncGenerator[list[Chunk]]:
-    """The chunks of each read of a body, up to its end, its `[DONE]` or its failure.
-
-    An answer that is complete waits a moment for its usage, and never for a server that forgets
-    to close. What came before a break is given out, its last event, too, and then the break raised.
-    """
-    body, broken = response.aiter_raw(), None
-    while not reader.done and reader.failure is None:
-        data: bytes | None = None
-        try:
-            if reader.owes_nothing:
-                with anyio.move_on_after(MORE_SECONDS):
-                    data = await anext(body, None)
-            else:
-                data = await anext(body, None)
-        except httpx.HTTPError as error:
-            broken = error
-        if data is None:
-            break
-        if chunks := reader.feed(data):
-            yield chunks
-    if chunks := reader.end():
-        yield chunks
-    if broken is not None:
-        raise broken
-    if reader.done:
-        # A body read to its end leaves the connection ready for the next prompt.
-        with anyio.move_on_after(DRAIN_SECONDS):
-            while await anext(body, None) is not None:
-                pass
+def _longer(setting: str, seconds: float) -> str:
+    """The next step after a time-out: which setting it was."""
+    return f"Run the cell again, or wait longer: %config AlcfMagics.{setting} = {2 * seconds:g}"
 
 
-async def _body(response: httpx.Response, limit: int) -> bytes:
-    """A body as it was sent, up to a little more than `limit` bytes of it."""
-    pieces, size = [], 0
-    async for piece in response.aiter_raw():
-        pieces.append(piece)
-        size += len(piece)
-        if size > limit:
-            break
-    return b"".join(pieces)
+def _fault_of(error: Exception) -> Fault | None:
+    """What may clear by itself of what kept a request from being answered."""
+    if isinstance(error, httpx.ConnectError):
+        return None if "SSL" in str(error) or "certificate" in str(error) else Fault.ADDRESS
+    if isinstance(error, httpx.ConnectTimeout):
+        return Fault.ADDRESS
+    # An idle connection that has died, and whatever else ends one before an answer.
+    dead = httpx.NetworkError | httpx.RemoteProtocolError
+    return Fault.PASSING if isinstance(error, dead) else None
 
 
 def _is_encoded(response: httpx.Response) -> bool:

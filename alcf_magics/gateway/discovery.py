@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 from urllib.parse import quote
 
 import anyio
 
-from ..errors import AlcfError, GatewayError
+from ..errors import AlcfError, Fault, GatewayError
 from ..told import SILENT, Told
 from .catalog import Catalog
 from .client import CATALOG_TIMEOUT, Gateway
@@ -34,16 +34,18 @@ class Discovery:
         answers: dict[str, Any] = {}
         troubles: dict[str, AlcfError] = {}
 
-        async def read(path: str, timeout: float = PART_TIMEOUT) -> None:
+        async def read(
+            path: str, timeout: float = PART_TIMEOUT, only: Collection[Fault] = (Fault.RATE,)
+        ) -> None:
             # Nothing is raised inside the group: it would come out wrapped in another error.
             try:
-                answers[path] = await self.gateway.get(path, timeout, told=told)
+                answers[path] = await self.gateway.get(path, timeout, told=told, only=only)
             except AlcfError as error:
                 troubles[path] = error
 
         async with anyio.create_task_group() as group:
             group.start_soon(read, "status")
-            await read("list-endpoints", CATALOG_TIMEOUT)
+            await read("list-endpoints", CATALOG_TIMEOUT, tuple(Fault))
             clusters = _clusters(answers.get("list-endpoints"))
             for cluster in clusters:
                 group.start_soon(read, _path(cluster, "jobs"))

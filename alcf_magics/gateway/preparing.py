@@ -74,7 +74,15 @@ def fitted(
         for notice in notices:
             told.notice(notice)
             if told is SILENT:  # of a plain call of Python's: then Python says it, once
-                warnings.warn(notice, stacklevel=4)
+                warnings.warn(notice, stacklevel=5)
         in_words = request.form is not None and not request.form.is_taken_by(place)
         return replace(request, model=place.name, fields=fields, in_words=in_words)
     raise RequestRefused(f"{wrong}.", "Nothing was sent; leave it out, or ask another model.")
+
+
+def default_system(prompt: object, default: str) -> str:
+    """The configured system text, for whoever does not say one, also among the messages."""
+    if isinstance(prompt, str | bytes | Mapping) or not isinstance(prompt, Sequence):
+        return default
+    roles = [m.get("role") if isinstance(m, Mapping) else getattr(m, "role", "") for m in prompt]
+    return "" if "system" in roles or "developer" in roles else default

@@ -31,6 +31,7 @@ from ..errors import (
     SHORTEN,
     AccessDenied,
     AlcfError,
+    Fault,
     GatewayError,
     GatewayUnreachable,
     LoginExpired,
@@ -64,10 +65,12 @@ _NO_CHAT = re.compile("not support|unsupported", re.I)
 _BATCH = re.compile("Batch")
 _HIDDEN = re.compile("during processing")
 _UNREACHED = re.compile("connection attempts failed|Timeout")
+_LOADING = re.compile("not ready|try again later|loading", re.I)
 
 _NOT_FOUND = ("cluster_not_found", "endpoint_not_found")
 _MAINTENANCE = "cluster_under_maintenance"
 _NO_JOBS = "failed_to_get_cluster_jobs"
+_ENDPOINT_FAILED = "internal_endpoint_error"
 _TOKENS_A_MINUTE = "too_many_requests"
 _LIMITS = (_TOKENS_A_MINUTE, "rate_limit_exceeded")
 
@@ -136,6 +139,36 @@ def _nothing(refusal: Refusal) -> dict[str, Any]:
     return {}
 
 
+def _limit(refusal: Refusal) -> dict[str, Any]:
+    """Which limit it is: the tokens of a minute, the gateway's requests, a model server's own."""
+    if refusal.reason.code == _TOKENS_A_MINUTE:
+        return {"fault": Fault.TOKENS}
+    is_own = refusal.status == 429 and refusal.reason.status is None
+    return {"fault": Fault.RATE if is_own else Fault.PASSING}
+
+
+def _elsewhere(refusal: Refusal) -> dict[str, Any]:
+    """This place fails; another one need not."""
+    return {"elsewhere": True}
+
+
+def _passing(refusal: Refusal) -> dict[str, Any]:
+    """It may clear; where it is the gateway that says so, another place may answer meanwhile."""
+    return {"fault": Fault.PASSING, "elsewhere": refusal.is_gateways}
+
+
+def _not_ready(refusal: Refusal) -> dict[str, Any]:
+    """A model that loads may be ready soon; one that is offline will not be."""
+    return {"fault": Fault.PASSING if refusal.says(_LOADING) else None, "elsewhere": True}
+
+
+def _failed(refusal: Refusal) -> dict[str, Any]:
+    """A failure of the gateway, of what stands before it, or of a model server behind it."""
+    if refusal.status in (502, 503, 504) or refusal.reason.retry_after is not None:
+        return _passing(refusal)
+    return {"elsewhere": refusal.reason.code == _ENDPOINT_FAILED}
+
+
 @dataclass(frozen=True)
 class Rule:
     """One row: when it applies, the error that it is, what that says, and what to do next.
@@ -179,8 +212,7 @@ REQUEST = (
 #: A limit, of the gateway's or of a model server's.
 LIMIT = (
     Rule(lambda r: 429 in (r.own, r.status) or r.reason.code in _LIMITS, RateLimited,
-         "Too much at once{so}.", RUN_AGAIN_IN,
-         lambda r: {"retry_after": r.reason.retry_after}),
+         "Too much at once{so}.", RUN_AGAIN_IN, _limit),
 )  # fmt: skip
 
 #: A 401: what the gateway says of the token.
@@ -194,7 +226,7 @@ TOKEN = (
     Rule(lambda r: r.says(_GROUP), AccessDenied, "The gateway refused: {said}", SEE_MODELS),
     Rule(lambda r: r.says(_OUTAGE), GatewayUnreachable,
          "The gateway cannot check tokens just now: {said}.",
-         NOT_YOUR_LOGIN, lambda r: {"retry_after": OUTAGE_SECONDS}),
+         NOT_YOUR_LOGIN, lambda r: {"fault": Fault.OUTAGE, "retry_after": OUTAGE_SECONDS}),
     Rule(lambda r: r.says(_STALE) and r.bearer == OWN_LOGIN, LoginExpired,
          "The gateway no longer accepts {bearer}.", LOG_IN),
     Rule(lambda r: r.says(_STALE), LoginExpired,
@@ -227,20 +259,24 @@ ANSWER = (
     *_where(lambda r: r.reason.is_json, BATCH),
     Rule(lambda r: r.status == 403, AccessDenied, "The gateway refused{so}.", SEE_MODELS),
     *LIMIT,
-    Rule(lambda r: r.status in (408, 504), GatewayUnreachable,
+    # After so long a model may still be at it: nobody asks again unasked.
+    Rule(lambda r: r.status == 408, GatewayUnreachable,
          "The model server of {place} did not answer in time.", RUN_AGAIN),
-    Rule(lambda r: r.reason.code == _MAINTENANCE, Maintenance, "{said}", ANOTHER_PLACE),
+    Rule(lambda r: r.status == 504, GatewayUnreachable,
+         "The model server of {place} did not answer in time.", RUN_AGAIN, _passing),
+    Rule(lambda r: r.reason.code == _MAINTENANCE, Maintenance, "{said}", ANOTHER_PLACE,
+         _elsewhere),
     Rule(lambda r: r.reason.code == _NO_JOBS, GatewayUnreachable,
-         "The gateway cannot reach the cluster's status page.", RUN_AGAIN),
+         "The gateway cannot reach the cluster's status page.", RUN_AGAIN, _elsewhere),
     Rule(lambda r: r.status == 503 and r.is_gateways, ModelNotReady,
-         "{asked} is not ready{so}", LOADING),
+         "{asked} is not ready{so}", LOADING, _not_ready),
     Rule(lambda r: r.status == 404 and (r.reason.code in _NOT_FOUND or r.reason.status == 404),
          ModelNotFound, "The gateway does not know {place}{so}", SEE_MODELS),
     *_where(lambda r: r.is_clients and r.reason.is_json and r.status not in (404, 405), REQUEST),
     Rule(lambda r: r.status in (404, 405) or not (r.reason.is_json or r.status in range(500, 600)),
          GatewayError, "The gateway failed with status {status}{so}.{number}", CHECK_GATEWAY),
     Rule(lambda r: True, GatewayError,
-         "The gateway failed with status {status}{so}.{number}", RUN_AGAIN),
+         "The gateway failed with status {status}{so}.{number}", RUN_AGAIN, _failed),
 )  # fmt: skip
 
 #: An error inside a stream of status 200.
@@ -248,14 +284,15 @@ EVENT = (
     *LIMIT,
     Rule(lambda r: r.began, StreamBroken, "The model server broke off: {said}.", RUN_AGAIN),
     Rule(lambda r: r.own == 504, ModelNotReady,
-         "{asked} sent nothing within the gateway's time; it may be cold.", LOADING),
+         "{asked} sent nothing within the gateway's time; it may be cold.", LOADING, _elsewhere),
     *_where(lambda r: r.says(_TOO_LONG) or (r.is_clients and r.own != 404), REQUEST),
     Rule(lambda r: r.says(_HIDDEN), StreamBroken,
          "The model server gave no reason; most often the prompt is longer than its window.",
          SHORTEN, lambda r: {"reason_hidden": True}),
     Rule(lambda r: r.says(_UNREACHED), GatewayUnreachable,
-         "The gateway cannot reach the model server: {said}", RUN_AGAIN),
-    Rule(lambda r: True, StreamBroken, "The model server broke off: {said}.", RUN_AGAIN),
+         "The gateway cannot reach the model server: {said}", RUN_AGAIN, _passing),
+    Rule(lambda r: True, StreamBroken, "The model server broke off: {said}.", RUN_AGAIN,
+         _elsewhere),
 )  # fmt: skip
 
 
@@ -303,6 +340,8 @@ def is_stale_token(status: int, body: bytes) -> bool:
 def _told(table: tuple[Rule, ...], refusal: Refusal, status: int | None, said: str) -> AlcfError:
     """The first row that applies, told; beside it, whole, what the outside said."""
     error = next(rule for rule in table if rule.applies(refusal)).told(refusal)
+    if error.retry_after is None:
+        error.retry_after = refusal.reason.retry_after
     error.status = status
     error.detail = words(said)
     error.error_id = refusal.reason.error_id

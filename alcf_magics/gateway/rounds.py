@@ -42,6 +42,10 @@ class Rounds:
         self.sending = replace(self.sending, in_words=True)
         return True
 
+    def move(self, request: ChatRequest) -> None:
+        """The prompt goes to another place, with a request for that one."""
+        self.request = self.sending = request
+
     def go_on(self, answer: Accumulator) -> str:
         """What follows an answer: why there is another round, in words; empty at the end."""
         if self.request.schema is None:

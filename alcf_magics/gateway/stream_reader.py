@@ -72,6 +72,8 @@ class StreamReader:
         self.done = False
         #: Whether any text or reasoning has come.
         self.began = False
+        #: Whether any token has come, that of a tool call among them.
+        self.came = False
         #: What ends the answer before its time.
         self.failure: AlcfError | None = None
 
@@ -200,7 +202,9 @@ class StreamReader:
 
     def _see(self, delta: Delta) -> None:
         if delta.content or delta.reasoning:
-            self.began = True
+            self.began = self.came = True
+        elif delta.tool_calls:
+            self.came = True
         if delta.finish_reason is not None:
             self._finished[delta.index] = True
         elif delta.index not in self._finished:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from ..errors import AlcfError
-from ..exchanges import Policy
 from ..gateway.models import Model
 from ..told import SILENT, Told
 from .vectors import ROUTE, Part, joined, packed, part_of, request
@@ -32,7 +31,7 @@ async def embed(
 
     async def ask(pack: list[str]) -> Part:
         body = request(place, pack, dimensions)
-        answer = await Policy().run(lambda: gateway.post(path, body, told=told, asked=asked), told)
+        answer = await gateway.post(path, body, told=told, asked=asked, repeatable=True)
         return part_of(answer, len(pack))
 
     return joined(await _each(list(packed(texts)), ask), place)

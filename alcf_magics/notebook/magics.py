@@ -31,7 +31,7 @@ from .options import (
     prompt_parser,
 )
 from .shells import is_headless, is_kernel, is_whole_cell
-from .traits import DEFAULTS, Aliases, Setting
+from .traits import DEFAULTS, NUMBERS, Aliases, Setting
 from .wait_line import WaitLine
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ class AlcfMagics(Magics):
 
     system = Setting("The system text of a prompt without -s.")
     aliases = Aliases("Names of your own for models: {'fast': 'metis:gpt-oss-120b'}.")
+    vars().update(NUMBERS)
     vars().update(DEFAULTS)  # the default of each parameter, under its name
 
     def __init__(self, shell: InteractiveShell) -> None:

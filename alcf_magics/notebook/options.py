@@ -134,6 +134,12 @@ def prompt_parser() -> Parser:
     )
     parser.option("-m", "--model", default="", help="a model, or cluster:model; see %%alcf_models")
     parser.option("--cluster", metavar="NAME", default="", help="a model of this cluster")
+    parser.option(
+        "--fallback",
+        metavar="A,B",
+        default="",
+        help="other models that may answer where this one is live nowhere",
+    )
     parser.option("-s", "--system", metavar="TEXT", default=None, help="the system prompt")
     parser.as_typed.add("--system")  # its values are put in with those of the prompt
     parser.option(

@@ -68,6 +68,7 @@ def ask(
         told=told,
         chat=_chat(session, options),
         trim=options.trim,
+        fallback=options.fallback,
         **{name: getattr(options, name) for name in PARAMETER_NAMES},
     ).run()
     if options.next_cell and completion.parsed:

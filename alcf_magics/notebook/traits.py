@@ -27,6 +27,25 @@ class Setting(Unicode):  # type: ignore[type-arg]
         session().choose(**{str(self.name): value})
 
 
+class Number(TraitType):  # type: ignore[type-arg]
+    """A setting that is a number, 0 or more."""
+
+    info_text = "a number, 0 or more"
+
+    def __init__(self, help: str) -> None:
+        super().__init__(help=help)
+        self.tag(config=True)
+
+    def get(self, obj: Any, cls: Any = None) -> float:
+        return float(getattr(session().unchecked_settings, str(self.name)))
+
+    def set(self, obj: Any, value: Any) -> None:
+        try:
+            session().choose(**{str(self.name): value})
+        except (TypeError, ValueError) as error:
+            raise TraitError(str(error)) from None
+
+
 class Aliases(TraitType):  # type: ignore[type-arg]
     """Names of a person's own for models: {"fast": "metis:gpt-oss-120b"}."""
 
@@ -67,6 +86,18 @@ class Default(TraitType):  # type: ignore[type-arg]
         except ValueError as error:
             raise TraitError(str(error)) from None
 
+
+#: A trait for each number among the settings, under its name.
+NUMBERS = {
+    "requests_per_second": Number("How many requests a second may leave; 0: no limit of ours."),
+    "address_seconds": Number("How long an address that refuses, or is not known, is tried."),
+    "fault_seconds": Number("How long a fault that may clear is tried again; 0: not at all."),
+    "tokens_seconds": Number("How long is waited when the tokens of a minute are spent."),
+    "outage_seconds": Number("How long is waited while the gateway cannot ask Globus."),
+    "connect_seconds": Number("How long a connection may take to be made."),
+    "first_token_seconds": Number("How long the first token of a live model may take."),
+    "silence_seconds": Number("How long an answer may keep silent after its first token."),
+}
 
 #: A trait for each row of the table of parameters.
 DEFAULTS = {parameter.name: Default(parameter) for parameter in PARAMETERS}

@@ -25,6 +25,10 @@ class Live(abc.ABC):
         self._pace = Pace()
         self._why_again = ""
 
+    def move(self, model: Model) -> None:
+        """Another place is asked."""
+        self._model = model
+
     def draw(self, answer: Accumulator) -> None:
         """Show the answer so far, if it is time to and can be afforded."""
         pace = self._pace

@@ -67,10 +67,11 @@ class Door:
         if token is None or refusal is not None:
             self._refused.setdefault((header or "").removeprefix("Bearer "), time.monotonic())
             raise Refused(refusal or envelopes.internal_error())
-        recent, now = self._recent[token.value], time.monotonic()
+        recent, now = self._recent[token.identity.sub], time.monotonic()
         while recent and now - recent[0] > 1.0:
             recent.popleft()
-        if len(recent) >= self._settings.requests_per_second:
+        others = self._settings.behaviour.others_per_second
+        if len(recent) + others >= self._settings.requests_per_second:
             # No Retry-After: the real gateway usually sends none.
             raise Refused(TOO_MANY)
         recent.append(now)

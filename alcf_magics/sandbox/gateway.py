@@ -16,12 +16,12 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from . import clusters as catalog
-from . import envelopes, responder, streaming
+from . import envelopes, faults, responder, streaming
 from .batches import Batches
 from .clusters import Cluster, Model
-from .door import TOO_MANY, Door
+from .door import Door
 from .envelopes import DONE, JSON, Refused, reply
-from .scenarios import Scenario
+from .scenarios import FOR_EVER, Scenario
 from .settings import Settings
 from .upstream import Upstream
 from .validation import BATCH_PLACE, PLACE, Loc, validate, validate_batch
@@ -30,16 +30,6 @@ from .vectors import embed
 BODY_LIMIT = 2_621_440  # bytes: 2.5 MiB
 UPSTREAM_URL = "http://upstream.invalid/v1/chat/completions"
 KNOWN_ROUTES = ("chat/completions", "completions", "embeddings", "responses", "messages")
-REFUSED_CHATS = {
-    "rate_limited": TOO_MANY,
-    "tokens_per_minute": envelopes.error(
-        429,
-        "too_many_requests",
-        "Tokens/minute limit exceeded",
-        global_model_usage=131,
-        user_model_usage=131,
-    ),
-}
 
 
 class Gateway:
@@ -265,14 +255,15 @@ class Gateway:
             text = f"The requested endpoint '{cluster.endpoint(name)}' does not exist."
             raise Refused(envelopes.error(404, "endpoint_not_found", text))
         self._check_group(cluster)
-        if self._scenario.chat in REFUSED_CHATS:
-            raise Refused(REFUSED_CHATS[self._scenario.chat])
         if cluster.kind == "direct":
             self._check_status_page(cluster)
         return cluster, model
 
     def _answer(self, route: str, body: JSON, cluster: Cluster, model: Model) -> Response:
         stream = body.get("stream") is True
+        may_fail = self._is_first(cluster) or not self._scenario.fails_on_first
+        if may_fail and self._settings.fails():
+            return faults.failure(self._scenario.fault, cluster, model, stream)
         if not model.live:
             return self._not_live(cluster, model, stream)
         complaint = responder.complaint(route, model, body, self._settings)
@@ -337,6 +328,7 @@ class Gateway:
         events = {
             "whole": [*opening, *middle, *answer.closing(route, usage)],
             "cut": half,
+            "stalled": half,
             "unfinished": [*half, DONE],
             "error": [*half, failed, DONE],
             "error_first": [failed, DONE],
@@ -347,6 +339,7 @@ class Gateway:
                 self._settings,
                 silence=self._scenario.first_token_seconds,
                 cut=self._scenario.stream == "cut",
+                pause=FOR_EVER if self._scenario.stream == "stalled" else 0.0,
             )
         )
 

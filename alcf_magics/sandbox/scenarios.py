@@ -20,6 +20,8 @@ WRONG_IDENTITY_PROVIDER = (
     "authenticate --force'."
 )
 NOT_ACTIVE = "Token is either not active or invalid"
+#: Seconds that nobody waits.
+FOR_EVER = 86400.0
 GLOBUS_OUTAGE = "Could not introspect the access token: Globus Auth did not answer."
 
 
@@ -29,9 +31,13 @@ class Scenario:
 
     `refuse` says which access tokens the gateway refuses with `refusal`: "none", "login" (minted
     by a login, not by a refresh), "stale" (whose login did not carry prompt=login) or "all".
-    `jobs` is "whole", "empty" (first cluster) or "unreadable" (last cluster); `chat` is "whole",
-    "rate_limited" or "tokens_per_minute"; `stream` is "whole", "cut", "unfinished", "error" or
-    "error_first". `pace` is the least time between two pieces of an answer.
+    `jobs` is "whole", "empty" (first cluster) or "unreadable" (last cluster); `stream` is "whole",
+    "cut", "stalled", "unfinished", "error" or "error_first". `pace` is the least time between two
+    pieces of an answer.
+
+    `fault` is how prompts fail (a name in faults.py; empty: they do not), `failures` how many of
+    them (None: all), `fails_on_first` says that only the first cluster's do. `others_per_second`
+    is how many requests other kernels of the same user send.
     """
 
     description: str
@@ -41,7 +47,10 @@ class Scenario:
     restricted: bool = False
     maintenance: bool = False
     jobs: str = "whole"
-    chat: str = "whole"
+    fault: str = ""
+    failures: int | None = None
+    fails_on_first: bool = False
+    others_per_second: int = 0
     stream: str = "whole"
     html: bool = False
     first_token_seconds: float = 0.0
@@ -81,12 +90,50 @@ TABLE: Mapping[str, Scenario] = MappingProxyType(
         "jobs_empty": Scenario(
             "The first cluster lists no jobs although its models run.", jobs="empty"
         ),
-        "rate_limited": Scenario(
-            "Every prompt is refused: too many requests.", chat="rate_limited"
-        ),
+        "rate_limited": Scenario("Every prompt is refused: too many requests.", fault="rate"),
         "tokens_per_minute": Scenario(
-            "Every prompt is refused: tokens per minute are used up.", chat="tokens_per_minute"
+            "Every prompt is refused: tokens per minute are used up.", fault="tokens"
         ),
+        "busy": Scenario(
+            "Other kernels of the same user send 6 of the 10 requests a second.",
+            others_per_second=6,
+        ),
+        "bad_gateway": Scenario(
+            "Two prompts fail with a proxy's 502, then all is well.",
+            fault="bad_gateway",
+            failures=2,
+        ),
+        "proxy_restarting": Scenario(
+            "One prompt fails with a proxy's 503, which says when to come again.",
+            fault="proxy",
+            failures=1,
+        ),
+        "not_ready": Scenario(
+            "Two prompts fail with 503, not ready, then all is well.",
+            fault="not_ready",
+            failures=2,
+        ),
+        "gateway_timeout": Scenario(
+            "Two prompts fail with 504, then all is well.", fault="timeout", failures=2
+        ),
+        "no_result": Scenario("Every prompt fails with 408.", fault="no_result"),
+        "dead_connection": Scenario(
+            "The connections of two prompts die without an answer, then all is well.",
+            fault="dead",
+            failures=2,
+        ),
+        "dead_upstream": Scenario(
+            "The first cluster's model servers cannot be reached, though its jobs are live.",
+            fault="down",
+            fails_on_first=True,
+        ),
+        "offline_upstream": Scenario(
+            "The first cluster's endpoints are offline, though its jobs are live.",
+            fault="offline",
+            fails_on_first=True,
+        ),
+        "hanging": Scenario("The first token never comes.", first_token_seconds=FOR_EVER),
+        "stalled": Scenario("After half of an answer nothing comes.", stream="stalled"),
         "cut_mid_stream": Scenario("The connection dies in the middle of an answer.", stream="cut"),
         "silent_truncation": Scenario(
             "Answers end with [DONE] but without a finish_reason.", stream="unfinished"

@@ -48,7 +48,7 @@ class Settings:
         self.batch_pace = 0.0
         #: Lines of a batch that are written at once; 20,000 at the real gateway.
         self.batch_chunk = 20
-        #: Requests in one second that one token may send.
+        #: Requests in one second that one user may send.
         self.requests_per_second = 10
         #: Lifetime of access tokens in seconds.
         self.token_seconds = token_seconds
@@ -68,6 +68,16 @@ class Settings:
             raise ValueError(f"There is no scenario {name!r}; known: {', '.join(TABLE)}.")
         self._scenario = name
         self.loading.clear()
+        #: How many prompts are still to fail, where the scenario lets them; None: all of them.
+        self.failures = TABLE[name].failures
+
+    def fails(self) -> bool:
+        """Whether one more prompt is to fail."""
+        if not self.behaviour.fault or self.failures == 0:
+            return False
+        if self.failures is not None:
+            self.failures -= 1
+        return True
 
     @property
     def behaviour(self) -> Scenario:

@@ -103,10 +103,16 @@ class CutResponse(Response):
 
 
 async def bursts(
-    events: Sequence[str], settings: Settings, *, silence: float = 0.0, cut: bool = False
+    events: Sequence[str],
+    settings: Settings,
+    *,
+    silence: float = 0.0,
+    cut: bool = False,
+    pause: float = 0.0,
 ) -> AsyncIterator[str]:
     """Events joined as they reach the network: some at a time, `pace` seconds apart, after
-    `silence` seconds. With `cut` the connection dies after the last one."""
+    `silence` seconds. With `cut` the connection dies after the last one; a `pause` in seconds
+    comes before the end."""
     await asyncio.sleep(silence)
     position = 0
     while position < len(events):
@@ -115,5 +121,6 @@ async def bursts(
         position += size
         if position < len(events) or cut:
             await asyncio.sleep(max(settings.pace, settings.behaviour.pace))
+    await asyncio.sleep(pause)
     if cut:
         raise ConnectionCut

@@ -246,7 +246,7 @@ def test_other_cluster_names_replace_the_usual_ones_everywhere() -> None:
         sandbox.requests_per_second, sandbox.cold_seconds = 1000, 0
         for scenario in SCENARIOS:
             sandbox.scenario = scenario
-            if scenario in ("cut_mid_stream", "slow"):
+            if scenario in ("cut_mid_stream", "slow", "dead_connection", "hanging", "stalled"):
                 continue
             texts += [client.get(path).text for path in ("status", "list-endpoints", "nope/jobs")]
             for name, framework in names.items():

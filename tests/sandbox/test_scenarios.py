@@ -258,3 +258,90 @@ def test_strict_is_also_a_scenario() -> None:
     with Sandbox("strict") as sandbox, gateway(sandbox) as client:
         answer, recorded = replay(client, "strict_chat_template_kwargs")
     assert (answer.status_code, answer.text) == (422, recorded["body_text"])
+
+
+@pytest.mark.parametrize(
+    ("scenario", "status", "said"),
+    [
+        ("bad_gateway", 502, "<title>502 Bad Gateway</title>"),
+        ("proxy_restarting", 503, '"retry_after": 1'),
+        ("not_ready", 503, "online but not ready to receive tasks"),
+        ("gateway_timeout", 504, "Timeout calling http://upstream.invalid"),
+    ],
+)
+def test_some_prompts_fail_and_then_all_is_well(scenario: str, status: int, said: str) -> None:
+    """As many prompts as the scenario says, on any cluster; what is read does not fail."""
+    with Sandbox(scenario, pace=0) as sandbox, gateway(sandbox) as client:
+        failures = sandbox.failures
+        assert failures
+        assert client.get("sophia/jobs").status_code == 200
+        for number in range(failures):
+            answer = chat(client, ("sophia/vllm", "metis/api")[number % 2])
+            assert (answer.status_code, said in answer.text) == (status, True)
+        assert chat(client).status_code == 200
+
+
+def test_a_connection_dies_without_an_answer() -> None:
+    """Not a byte comes, and other connections live on."""
+    with Sandbox("dead_connection", pace=0) as sandbox, gateway(sandbox) as client:
+        with gateway(sandbox) as other:
+            for _ in range(2):
+                with pytest.raises(httpx.RemoteProtocolError):
+                    chat(client)
+            assert other.get("status").status_code == 200
+        assert chat(client).status_code == 200
+        assert [r.status for r in sandbox.requests if "completions" in r.path] == [0, 0, 200]
+
+
+def test_no_result_is_the_408_of_a_model_server_that_hangs() -> None:
+    """Every prompt, and with no word of when to come again."""
+    with Sandbox("no_result") as sandbox, gateway(sandbox) as client:
+        answer = chat(client)
+        assert (answer.status_code, "retry-after" in answer.headers) == (408, False)
+
+
+@pytest.mark.parametrize(
+    ("scenario", "recorded", "stream"),
+    [
+        ("dead_upstream", "up_direct_down", False),
+        ("dead_upstream", "up_direct_down_stream", True),
+        ("offline_upstream", "err_offline_endpoint_gc", False),
+    ],
+)
+def test_the_first_clusters_model_servers_fail(scenario: str, recorded: str, stream: bool) -> None:
+    """As recorded, though the jobs say that its models are live; other clusters answer."""
+    with Sandbox(scenario, pace=0) as sandbox, gateway(sandbox) as client:
+        assert client.get("sophia/jobs").json()["running"]
+        answer, expected = chat(client, stream=stream), recording(recorded)
+        assert answer.status_code == expected["status"]
+        said = "All connection attempts failed" if "dead" in scenario else "is offline"
+        assert said in answer.text
+        assert said in str(expected.get("body_text") or expected["chunks"])
+        assert chat(client, "metis/api", stream=stream).status_code == 200
+
+
+@pytest.mark.parametrize(("scenario", "comes"), [("hanging", False), ("stalled", True)])
+def test_an_answer_keeps_silent(scenario: str, comes: bool) -> None:
+    """Before its first token, or in its middle."""
+    with Sandbox(scenario, pace=0) as sandbox, gateway(sandbox) as client:
+        body = {"model": GPT, "messages": HELLO, "stream": True}
+        came: list[str] = []
+        url = "sophia/vllm/v1/chat/completions"
+        with client.stream("POST", url, json=body, timeout=1) as answer:
+            assert answer.status_code == 200
+            with pytest.raises(httpx.ReadTimeout):
+                came.extend(answer.iter_text())
+        text = "".join(came)
+        assert ("sandbox" in text, "[DONE]" in text) == (comes, False)
+
+
+def test_the_limit_is_counted_per_user() -> None:
+    """Two logins of one person share the ten; "busy" leaves four of them."""
+    with Sandbox(pace=0) as sandbox, gateway(sandbox) as client, gateway(sandbox) as other:
+        pairs = [(client.get("whoami"), other.get("whoami")) for _ in range(6)]
+        statuses = [answer.status_code for pair in pairs for answer in pair]
+        assert statuses == [200] * 10 + [429] * 2
+        time.sleep(1.1)
+        sandbox.scenario = "busy"
+        statuses = [client.get("whoami").status_code for _ in range(6)]
+        assert statuses == [200] * 4 + [429] * 2
