@@ -131,7 +131,7 @@ class Session(ManyTexts):
                 name = catalog.without_cluster(name)
         return catalog.resolve(name, cluster)
 
-    def _places(
+    def places(
         self, name: str, cluster: str, kept: str, fallback: Sequence[str], told: Told
     ) -> Places:
         """Where a prompt may go. `kept` is the place of a chat, which nobody named just now."""
@@ -286,7 +286,7 @@ class Session(ManyTexts):
         format = format or ("markdown" if schema is None else "json")
         request = prepared(prompt, system, format, parameters, schema)
         kept = "" if model else asking.model(cluster)
-        places = self._places(model, cluster, kept, names_of(fallback), told)
+        places = self.places(model, cluster, kept, names_of(fallback), told)
 
         def request_for(place: Model) -> ChatRequest:
             to_place = fitted(request, parameters, self._defaults, place, told)

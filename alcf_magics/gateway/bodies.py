@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from typing import TypeVar
 
 import anyio
 import httpx
 
 from .chunks import Chunk
 from .stream_reader import StreamReader
+
+T = TypeVar("T")
 
 #: Seconds for a body to end after `[DONE]`, and for more to come once an answer is complete.
 DRAIN_SECONDS = 0.5
@@ -38,11 +41,11 @@ class FirstToken:
         """Seconds that are left."""
         return self._scope.deadline - anyio.current_time()
 
-    async def holds(self, call: Callable[[], Awaitable[httpx.Response]]) -> httpx.Response:
-        """The response, if its head comes in time. Raises NoFirstToken."""
+    async def holds(self, call: Callable[[], Awaitable[T]]) -> T:
+        """What comes of a call, if it comes in time. Raises NoFirstToken."""
         with self._scope:
             return await call()
-        raise NoFirstToken("no head")
+        raise NoFirstToken("nothing came")
 
 
 async def reads_of(

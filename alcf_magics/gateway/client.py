@@ -11,6 +11,7 @@ import ssl
 import time
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from contextlib import aclosing
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -94,12 +95,14 @@ class Gateway:
 
     async def _turn(self, request: httpx.Request) -> None:
         start = await self._limit.turn(request.extensions.get("alcf_again", False))
+        request.extensions["alcf_start"] = start
+        if self._limit.counts:
 
-        async def trace(event: str, info: object) -> None:
-            if event == "http11.send_request_headers.complete":
-                start.left()
+            async def trace(event: str, info: object) -> None:
+                if event == "http11.send_request_headers.complete":
+                    start.left()
 
-        request.extensions |= {"alcf_start": start, "trace": trace}
+            request.extensions["trace"] = trace
         if (sent := request.extensions.get("alcf_sent")) is not None:
             sent(time.monotonic())
 
@@ -214,26 +217,10 @@ class Gateway:
 
         try:
             response = await first_token.holds(
-                lambda: self._client.send(
-                    self._client.build_request(
-                        "POST",
-                        f"{model.base_url}/chat/completions",
-                        json=request.to_json(model.refuses),
-                        headers={SESSION_HEADER: session_id or new_session_id()},
-                        timeout=httpx.Timeout(None, connect=policy.connect_seconds),
-                        extensions={"alcf_sent": leaves, "alcf_told": told, "alcf_again": again},
-                    ),
-                    stream=True,
-                )
+                lambda: self._send(model, request, leaves, told, session_id, policy, again)
             )
             async with aclosing(response):
-                if response.status_code != 200:
-                    raise await self._refusal(response, asked)
-                kind = response.headers.get("content-type", "")
-                wanted = request.fields.get("n")
-                choices = wanted if isinstance(wanted, int) else 1
-                reader = StreamReader(kind, asked, _bearer(response), choices)
-                _check_encoding(response)
+                reader = await self._reader(response, request, asked)
                 # Held until the response is closed: an async generator that is dropped before
                 # cannot be finished off in a kernel where nest_asyncio was applied.
                 reads = reads_of(response, reader, first_token, policy.silence_seconds)
@@ -248,6 +235,91 @@ class Gateway:
                 return  # what breaks after the end of an answer takes nothing from it
             failure = self._stream_failure(error, asked, reader, policy)
         raise failure
+
+    async def whole(
+        self,
+        model: Model,
+        request: ChatRequest,
+        sent: Callable[[float], None] = lambda at: None,
+        told: Told = SILENT,
+        session_id: str = "",
+        *,
+        policy: Policy | None = None,
+        again: bool = False,
+    ) -> list[Chunk]:
+        """All chunks of a completion at once, of a request that asks for no stream.
+
+        The same as `stream` otherwise, for a fraction of the cost. The whole answer has the time
+        of a first token.
+        """
+        asked = f"{model.name} on {model.cluster}"
+        policy = policy or self._policy()
+        reader: StreamReader | None = None
+        chunks: list[Chunk] = []
+        first_token = FirstToken(policy.first_token_seconds)
+
+        def leaves(at: float) -> None:
+            first_token.begin()
+            sent(at)
+
+        async def read() -> None:
+            nonlocal reader
+            response = await self._send(model, request, leaves, told, session_id, policy, again)
+            async with aclosing(response):
+                reader = await self._reader(response, request, asked)
+                async for data in response.aiter_raw():
+                    chunks.extend(reader.feed(data))
+                    if reader.done or reader.failure is not None:
+                        break
+
+        broken: Exception | None = None
+        try:
+            await first_token.holds(read)
+        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+            broken = error
+        if reader is not None:
+            chunks.extend(reader.end())
+            if broken is None and reader.failure is not None:
+                raise _explained(reader.failure, model, request)
+        if broken is None or (reader is not None and reader.owes_nothing):
+            return chunks
+        failure = self._stream_failure(broken, asked, reader, policy)
+        del broken  # it holds the request, and so the bearer
+        raise failure
+
+    async def _send(
+        self,
+        model: Model,
+        request: ChatRequest,
+        leaves: Callable[[float], None],
+        told: Told,
+        session_id: str,
+        policy: Policy,
+        again: bool,
+    ) -> httpx.Response:
+        """The response to a prompt, its body not yet read."""
+        built = self._client.build_request(
+            "POST",
+            _chat_url(model.base_url),
+            json=request.to_json(model.refuses),
+            headers={SESSION_HEADER: session_id or new_session_id()},
+            timeout=httpx.Timeout(None, connect=policy.connect_seconds),
+            extensions={"alcf_sent": leaves, "alcf_told": told, "alcf_again": again},
+        )
+        return await self._client.send(built, stream=True)
+
+    async def _reader(
+        self, response: httpx.Response, request: ChatRequest, asked: str
+    ) -> StreamReader:
+        """What reads the answer. Raises the error of a refused request."""
+        if response.status_code != 200:
+            raise await self._refusal(response, asked)
+        wanted = request.fields.get("n")
+        choices = wanted if isinstance(wanted, int) else 1
+        kind = response.headers.get("content-type", "")
+        reader = StreamReader(kind, asked, _bearer(response), choices)
+        _check_encoding(response)
+        return reader
 
     def _stream_failure(
         self, error: Exception, asked: str, reader: StreamReader | None, policy: Policy
@@ -315,6 +387,11 @@ class Gateway:
         )
         failure.fault = _fault_of(error)
         return failure
+
+
+@lru_cache(maxsize=64)
+def _chat_url(base_url: str) -> httpx.URL:
+    return httpx.URL(f"{base_url}/chat/completions")
 
 
 def _longer(setting: str, seconds: float) -> str:

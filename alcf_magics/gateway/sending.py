@@ -110,15 +110,13 @@ class Sending:
             tries.sent(at)
             sent(at)
 
-        stream = self._gateway.stream(
-            self.place,
-            self._rounds.sending,
-            leaves,
-            self._told,
-            self._session_id,
-            policy=self._policy,
-            again=tries.refused,
-        )
+        request = self._rounds.sending
+        given = self.place, request, leaves, self._told, self._session_id
+        policy, again = self._policy, tries.refused
+        if not request.stream:
+            yield await self._gateway.whole(*given, policy=policy, again=again)
+            return
+        stream = self._gateway.stream(*given, policy=policy, again=again)
         async with contextlib.aclosing(stream):
             async for chunks in stream:
                 self._came = self._came or any(map(_has_token, chunks))
