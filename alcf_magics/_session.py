@@ -12,32 +12,31 @@ from __future__ import annotations
 import atexit
 import os
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .connection import CATALOG_SECONDS, Connection
 from .many.many_texts import ManyTexts
+from .prompts.one_prompt import OnePrompt
 from .settings import NUMBER_NAMES, SETTING_NAMES, Settings, checked_number
 from .told import SILENT, Told
 
 if TYPE_CHECKING:
     from .auth.account import Account
     from .auth.signing import GatewayAuth
-    from .exchanges import Exchange, View
     from .gateway.catalog import Catalog
-    from .gateway.chat import ChatRequest, Message
+    from .gateway.chat import Message
     from .gateway.chats import Chats
     from .gateway.completions import Completion
     from .gateway.conversations import Chat, Execution
     from .gateway.models import Model
-    from .gateway.places import Places
     from .history import History
     from .runtime import Runtime
 
     Prompt = str | Sequence[Message | Mapping[str, Any]]
 
 
-class Session(ManyTexts):
+class Session(OnePrompt, ManyTexts):
     """A login, a gateway and what was asked of it. Safe to use from several threads.
 
     Everything that asks the gateway raises an AlcfError for whatever goes wrong.
@@ -119,8 +118,13 @@ class Session(ManyTexts):
         """The catalog that was read last, at once; None before. It may be read behind your back."""
         return self._connection.known_catalog()
 
-    def resolve(self, name: str = "", cluster: str = "", *, told: Told = SILENT) -> Model:
-        """The model that a name means now; no name means the configured model, or the default."""
+    def resolve(
+        self, name: str = "", cluster: str = "", *, vision: bool = False, told: Told = SILENT
+    ) -> Model:
+        """The model that a name means now; without one the configured one, or the default.
+
+        With `vision` the default is one that takes images.
+        """
         settings = self.settings
         name, wanted = settings.meant(name), settings.meant(name or settings.model)
         # A name says enough: fewer requests, and a first prompt that waits for no turn.
@@ -129,202 +133,9 @@ class Session(ManyTexts):
             name = wanted
             if cluster:  # asked for now, and so before what was configured
                 name = catalog.without_cluster(name)
-        return catalog.resolve(name, cluster)
+        return catalog.resolve(name, cluster, vision=vision)
 
-    def places(
-        self, name: str, cluster: str, kept: str, fallback: Sequence[str], told: Told
-    ) -> Places:
-        """Where a prompt may go. `kept` is the place of a chat, which nobody named just now."""
-        from .gateway.places import places_of
-
-        settings = self.settings
-        first = self.resolve(name or kept, cluster, told=told)
-        catalog = self.catalog(described=False, told=told)
-        wanted = settings.meant(name or ("" if kept else settings.model))
-        return places_of(
-            catalog,
-            first,
-            named=bool(cluster) or catalog.without_cluster(wanted) != wanted,
-            fallback=[settings.meant(other) for other in fallback],
-        )
-
-    # Prompts
-
-    def ask(
-        self,
-        prompt: Prompt,
-        model: str = "",
-        *,
-        cluster: str = "",
-        system: str | None = None,
-        format: str | None = None,
-        schema: Any = None,
-        fallback: str | Sequence[str] = (),
-        **parameters: Any,
-    ) -> Completion:
-        """Send a prompt, or a list of messages as OpenAI has them; the whole completion.
-
-        `model` and `cluster` are names as in `-m` and `--cluster`, `format` is markdown (the
-        default), text, json or code. `schema` is what the answer has to be, as `.parsed` then: a
-        JSON schema, a pydantic model, a dataclass, a TypedDict, or a list of one of these.
-        `parameters` are those of the magic under the names in gateway/parameters.py:
-        temperature (0 to 2), max_tokens (1 or more), stop (a text or up to 4), n, extra, … What is
-        not given is as `choose` has it. `fallback` names other models, as `"a,b"` or a list, that
-        may answer where this one is live nowhere. A value that is wrong, or that the model does not
-        take, is a RequestRefused, and nothing is sent. What ends an answer early carries what came
-        as `.completion`.
-        """
-        return self.exchange(
-            prompt,
-            model,
-            cluster=cluster,
-            system=system,
-            format=format,
-            schema=schema,
-            fallback=fallback,
-            **parameters,
-        ).run()
-
-    async def aask(
-        self,
-        prompt: Prompt,
-        model: str = "",
-        *,
-        cluster: str = "",
-        system: str | None = None,
-        format: str | None = None,
-        schema: Any = None,
-        **parameters: Any,
-    ) -> Completion:
-        """The same as `ask`, awaited; several may run at once."""
-        exchange = await self._aexchange(
-            prompt,
-            model,
-            cluster=cluster,
-            system=system,
-            format=format,
-            schema=schema,
-            **parameters,
-        )
-        return await exchange.arun()
-
-    def stream(
-        self,
-        prompt: Prompt,
-        model: str = "",
-        *,
-        cluster: str = "",
-        system: str | None = None,
-        **parameters: Any,
-    ) -> Iterator[str]:
-        """Send a prompt; the pieces of the answer's text as they come.
-
-        The completion is `history[-1]` afterwards. Leaving the loop closes the connection.
-        """
-        return _pieces(self.exchange(prompt, model, cluster=cluster, system=system, **parameters))
-
-    async def astream(
-        self,
-        prompt: Prompt,
-        model: str = "",
-        *,
-        cluster: str = "",
-        system: str | None = None,
-        **parameters: Any,
-    ) -> AsyncIterator[str]:
-        """The same as `stream`, for `async for`."""
-        from .gateway.accumulator import Follower
-
-        exchange = await self._aexchange(
-            prompt, model, cluster=cluster, system=system, **parameters
-        )
-        text = Follower()
-        async with exchange:
-            async for answer in exchange:
-                if piece := text.new(answer):
-                    yield piece
-        if exchange.completion is not None and (rest := text.rest(exchange.completion.text)):
-            yield rest
-
-    def exchange(
-        self,
-        prompt: Prompt,
-        model: str = "",
-        *,
-        cluster: str = "",
-        system: str | None = None,
-        format: str | None = None,
-        schema: Any = None,
-        view: Callable[[Model], View] | None = None,
-        bind: Callable[[Completion], None] = lambda completion: None,
-        told: Told = SILENT,
-        chat: Chat | None = None,
-        trim: bool = False,
-        fallback: str | Sequence[str] = (),
-        **parameters: Any,
-    ) -> Exchange:
-        """One prompt that is ready to be sent, for whoever shows it; see exchanges.py.
-
-        `view` makes what shows the answer, `bind` gets the completion however the answer ends.
-        `schema` is whatever a Schema can be made of. In a `chat` it goes on; `trim` leaves the
-        oldest turns out where they do not fit. `fallback` names other models, as in `ask`.
-        """
-        from .exchanges import Exchange
-        from .gateway.answer_file import form_of, key_of
-        from .gateway.chat import default_system
-        from .gateway.parameters import wanted
-        from .gateway.places import names_of
-        from .gateway.preparing import check_texts, fitted, prepared
-
-        check_texts(model=model, cluster=cluster, system="" if system is None else system)
-        named = self.named(model)
-        asking = self.chats.asking(chat)
-        keeps_system = system is None and asking.goes_on
-        if system is None:
-            default = "" if keeps_system else self.unchecked_settings.system
-            system = default_system(prompt, default)
-        format = format or ("markdown" if schema is None else "json")
-        request = prepared(prompt, system, format, parameters, schema)
-        kept = "" if model else asking.model(cluster)
-        places = self.places(model, cluster, kept, names_of(fallback), told)
-
-        def request_for(place: Model) -> ChatRequest:
-            to_place = fitted(request, parameters, self._defaults, place, told)
-            return asking.along(to_place, place, keeps_system=keeps_system, trim=trim)
-
-        place = places.start
-        first = request_for(place)
-        return Exchange(
-            self._connection,
-            place,
-            first,
-            places=places,
-            request_for=request_for,
-            asked=model or kept,
-            format=format,
-            view=view(place) if view is not None else None,
-            bind=bind,
-            told=told,
-            asking=asking,
-            key=key_of(
-                named,
-                first.messages,
-                wanted(parameters, self._defaults),
-                schema=form_of(first),
-            ),
-        )
-
-    def named(self, model: str) -> str:
-        """The model as it was typed or set in the notebook, its alias resolved; empty for none."""
-        return self.unchecked_settings.meant(model or str(self._chosen.get("model", "")))
-
-    async def _aexchange(self, prompt: Prompt, model: str, **options: Any) -> Exchange:
-        from anyio import to_thread
-
-        # Finding the model may ask the gateway: not on the caller's event loop.
-        return await to_thread.run_sync(
-            lambda: self.exchange(prompt, model, **options), abandon_on_cancel=True
-        )
+    # What was asked
 
     @property
     def history(self) -> History:
@@ -378,18 +189,6 @@ def _execution() -> Execution | None:
     from .gateway.conversations import Execution
 
     return Execution(str(cell), str(run))
-
-
-def _pieces(exchange: Exchange) -> Iterator[str]:
-    from .gateway.accumulator import Follower
-
-    text = Follower()
-    with exchange:
-        for answer in exchange:
-            if piece := text.new(answer):
-                yield piece
-    if exchange.completion is not None and (rest := text.rest(exchange.completion.text)):
-        yield rest
 
 
 _session: Session | None = None

@@ -252,6 +252,19 @@ class Connection:
             lambda: gateway.post(path, body, told=told, asked=asked, repeatable=repeatable), told
         )
 
+    def fetch(self, address: str, told: Told = SILENT) -> bytes:
+        """What stands at an http(s) address that is not the gateway's. Raises RequestRefused."""
+        from .images.addresses import shown
+        from .images.fetching import fetched
+
+        told.waiting(f"Fetching {shown(address)}")
+        try:
+            return self.runtime.run(lambda: fetched(address), told.tick)
+        except CancelledError:
+            raise AlcfError("The session was closed while it waited.") from None
+        finally:
+            told.waiting("")
+
     @contextlib.contextmanager
     def noting(self) -> Iterator[None]:
         """Take from what the gateway answers what it says of the login and of the catalog."""

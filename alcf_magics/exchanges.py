@@ -20,7 +20,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Protocol
 
 from .errors import AlcfError, StreamBroken, in_one_line, interrupted_prompt
-from .gateway.accumulator import Accumulator
+from .gateway.accumulator import Accumulator, Follower
+from .gateway.calls import Call
 from .gateway.chat import ChatRequest
 from .gateway.chunks import Chunk
 from .gateway.completions import Completion
@@ -30,6 +31,7 @@ from .gateway.retries import Policy
 from .gateway.rounds import Rounds
 from .gateway.sending import Sending, Wait, no_wait
 from .told import SILENT, Told
+from .tools.toolbox import Toolbox
 
 if TYPE_CHECKING:
     from .connection import Connection
@@ -41,6 +43,9 @@ class View(Protocol):
 
     def draw(self, answer: Accumulator) -> None:
         """Show the answer so far, if it is time to."""
+
+    def call(self, call: Call) -> None:
+        """A tool is called, with its arguments; once more when it has its result."""
 
     def begin_again(self, why: str) -> None:
         """Another request of this prompt goes out; the answer so far is not the last."""
@@ -80,9 +85,9 @@ class Exchange:
     model's name as it was asked for. `format` reads the whole answer. `view` shows
     the answer, and `bind` gets the completion, however the answer ended; what goes wrong in a
     view costs nobody the answer. `asking` is where the prompt belongs, `key` that of what is asked,
-    see answer_file.py. `gateway` is a client of the caller's own; what is not `kept` is left out of
-    the history. Whatever ends the answer early carries the part that came as
-    `.completion`: an AlcfError, or KeyboardInterrupt.
+    see answer_file.py; `toolbox` has the tools that the model may call. `gateway` is a client of
+    the caller's own; what is not `kept` is left out of the history. Whatever ends the answer early
+    carries the part that came as `.completion`: an AlcfError, or KeyboardInterrupt.
     """
 
     def __init__(
@@ -102,12 +107,15 @@ class Exchange:
         request_for: Callable[[Model], ChatRequest] | None = None,
         wait: Wait = no_wait,
         key: str = "",
+        toolbox: Toolbox | None = None,
         gateway: Gateway | None = None,
         kept: bool = True,
     ) -> None:
         self.place = place
         #: The requests of this prompt; most have one.
-        self.rounds = Rounds(request, format)
+        self.rounds = Rounds(request, format, toolbox)
+        if toolbox is not None:
+            toolbox.show = self._tell_call
         #: The answer so far.
         self.answer = Accumulator(request.model, time.monotonic())
         #: The answer as it was kept; None before the end, and where nothing came.
@@ -156,12 +164,14 @@ class Exchange:
         return self.completion
 
     async def on_loop(self) -> Completion:
-        """The whole exchange, for a task on the connection's own event loop; draws nothing."""
+        """The whole exchange, for a task on the connection's own event loop; draws nothing.
+
+        The request is one that asks for no stream.
+        """
         async with self:
             while True:
-                async with contextlib.aclosing(self._reads()) as reads:
-                    async for chunks in reads:
-                        self._with([(time.monotonic(), chunks)])
+                chunks = await self._sending.whole(self.answer.sent)
+                self._with([(time.monotonic(), chunks)])
                 if not (why := self.rounds.go_on(self.answer)):
                     break
                 self._begin_round(why)
@@ -195,7 +205,7 @@ class Exchange:
             async with contextlib.aclosing(arriving) as all_reads:
                 async for reads in all_reads:
                     yield self._with(reads)
-            if not (why := self.rounds.go_on(self.answer)):
+            if not (why := await self.rounds.ago_on(self.answer)):
                 return
             self._begin_round(why)
 
@@ -221,6 +231,10 @@ class Exchange:
         if not self._begun and self._asking is not None:
             self._asking.begin()
         self._begun = True
+
+    def _tell_call(self, call: Call) -> None:
+        self._begin()
+        self._show(lambda view: view.call(call))
 
     def _begin_round(self, why: str) -> None:
         """Another request goes out: what came is no refusal, and its answer comes anew."""
@@ -334,3 +348,14 @@ class Exchange:
             show(self._view)
             return True
         return False
+
+
+def pieces(exchange: Exchange) -> Iterator[str]:
+    """The pieces of the answer's text as they come."""
+    text = Follower()
+    with exchange:
+        for answer in exchange:
+            if piece := text.new(answer):
+                yield piece
+    if exchange.completion is not None and (rest := text.rest(exchange.completion.text)):
+        yield rest

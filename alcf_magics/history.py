@@ -68,7 +68,7 @@ class History(Sequence[Completion]):
                 index,
                 moment(completion.started),
                 completion.model,
-                _beginning(completion.prompt),
+                _beginning(completion.prompt_shown),
                 _beginning(completion.text),
                 completion.usage.prompt_tokens if completion.usage else None,
                 completion.usage.completion_tokens if completion.usage else None,

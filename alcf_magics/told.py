@@ -6,7 +6,9 @@ live at a time, and none knows of another.
 
 from __future__ import annotations
 
+import inspect
 import threading
+import warnings
 from collections import deque
 from collections.abc import Callable
 
@@ -62,3 +64,19 @@ class Silent(Told):
 
 #: Where nobody listens.
 SILENT = Silent()
+
+
+def tell(told: Told, notice: str) -> None:
+    """Tell a notice; of a plain call of Python's, where nobody listens, Python says it, once."""
+    told.notice(notice)
+    if told is SILENT:
+        warnings.warn(notice, stacklevel=_caller())
+
+
+def _caller() -> int:
+    """The level of whoever called this package, as warnings count for `tell`."""
+    package = __name__.partition(".")[0]
+    frame, level = inspect.currentframe(), 0
+    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == package:
+        frame, level = frame.f_back, level + 1
+    return level

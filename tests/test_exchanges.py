@@ -45,6 +45,12 @@ class Screen:
         if "draw" in self.fails:
             raise OSError("no space left on device")
 
+    def move(self, place: Any) -> None:
+        self._note("move", place.place)
+
+    def call(self, call: Any) -> None:
+        self._note("call")
+
     def begin_again(self, why: str) -> None:
         self._note("again", why)
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import RequestRefused
 from ..text import line
-from .chat import ChatRequest, Message
-from .conversations import Chat, Execution, Turn, estimate, kept_by, messages_of, split
+from .body_size import SMALLER, TRIM, check_size, json_size, too_many_bytes
+from .chat import ChatRequest, Message, estimate
+from .conversations import Chat, Execution, Turn, kept_by, messages_of, split
+from .image_parts import left_out as left_out_part
+from .image_parts import tokens_of
 
 if TYPE_CHECKING:
     from .completions import Completion
@@ -19,23 +22,54 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Fitted:
-    """What goes into a window: how many of the oldest turns stay out, and the tokens asked."""
+    """What goes along of a chat, and the tokens then.
+
+    `left_out` is how many of the oldest turns stay out, `images` how many of the oldest images,
+    those of these turns among them.
+    """
 
     left_out: int
     tokens: int
+    images: int = 0
 
 
-def fit(turns: Sequence[Turn], new: Sequence[Message], answer: int, window: int) -> Fitted:
-    """Leave out as many of the oldest turns as it takes; all of them may not be enough.
+def fit(
+    turns: Sequence[Turn], new: Sequence[Message], answer: int, window: int, excess: int = 0
+) -> Fitted:
+    """Leave out as many of the oldest images, then turns, as it takes; all may not be enough.
 
-    `answer` is how many tokens were asked of the answer, `window` how many there is room for.
+    `answer` is how many tokens were asked of the answer, `window` how many there is room for,
+    `excess` how many bytes there are too many.
     """
     tokens = (turns[-1].tokens if turns else 0) + estimate(new) + answer
-    left_out = 0
-    while tokens > window and left_out < len(turns):
-        tokens -= estimate(turns[left_out].messages)
+    images = images_of(turns)
+    left_out = count = 0
+    while (tokens > window or excess > 0) and count < len(images):
+        instead = left_out_part(images[count])
+        tokens -= tokens_of(images[count]) - estimate([Message("user", (instead,))])
+        excess -= json_size(images[count]) - json_size(instead)
+        count += 1
+    while (tokens > window or excess > 0) and left_out < len(turns):
+        gone = [message.without_images() for message in turns[left_out].messages]
+        tokens -= estimate(gone)
+        excess -= sum(json_size(message.to_json()) for message in gone)
         left_out += 1
-    return Fitted(left_out, tokens)
+    return Fitted(left_out, tokens, count)
+
+
+def images_of(turns: Sequence[Turn]) -> list[Mapping[str, Any]]:
+    """The images of turns, oldest first."""
+    return [part for message in messages_of(turns) for part in message.images]
+
+
+def _going_along(turns: Sequence[Turn], out: Fitted) -> Iterator[Message]:
+    """The messages of turns that are sent, with a text in the place of each image that is not."""
+    images = out.images
+    for number, turn in enumerate(turns):
+        for message in turn.messages:
+            if number >= out.left_out:
+                yield message.without_images(images)
+            images = max(0, images - len(message.images))
 
 
 class Alone:
@@ -68,8 +102,10 @@ class Alone:
         """The request with the turns before it.
 
         `keeps_system` says that no system text was given, `trim` that the oldest turns may stay
-        out. Raises RequestRefused where it does not fit the window.
+        out, their images first. Raises RequestRefused where it does not fit the window, or is
+        larger than the gateway takes.
         """
+        check_size(request, place)
         return request
 
     def begin(self) -> None:
@@ -100,7 +136,8 @@ class InChat(Alone):
         self._execution = execution
         self._turns = chat.turns[: kept_by(chat.turns, execution)]
         self._count = 0  # messages of its own
-        self._left_out = 0
+        self._sent = 0  # messages of the first request: what tools gave comes behind them
+        self._left_out = Fitted(0, 0)
         self._dropped = 0
         self.session_id = chat.session_id
         self.goes_on = bool(self._turns)
@@ -118,18 +155,23 @@ class InChat(Alone):
         new = question if self._turns else (*system, *question)
         answer = int(request.fields.get("max_tokens") or 0)
         self._count = len(question)
-        self._left_out = self._too_much(new, answer, place, trim)
-        turns = messages_of(self._turns[self._left_out :])
-        return replace(request, messages=(*system, *turns, *question))
+        whole = replace(request, messages=(*system, *messages_of(self._turns), *question))
+        excess = too_many_bytes(whole, place) if trim else 0
+        self._left_out = self._too_much(new, answer, place, trim, excess)
+        turns = _going_along(self._turns, self._left_out)
+        request = replace(request, messages=(*system, *turns, *question))
+        self._sent = len(request.messages)
+        check_size(request, place, SMALLER if trim or not self._turns else TRIM)
+        return request
 
-    def _too_much(self, new: Sequence[Message], answer: int, place: Model, trim: bool) -> int:
-        """How many of the oldest turns stay out. Raises RequestRefused."""
-        window = place.capabilities.context_window
-        if not window:
-            return 0
-        fitted = fit(self._turns, new, answer, window)
-        if fitted.tokens <= window and (trim or not fitted.left_out):
-            return fitted.left_out
+    def _too_much(
+        self, new: Sequence[Message], answer: int, place: Model, trim: bool, excess: int
+    ) -> Fitted:
+        """How much of the oldest stays out. Raises RequestRefused."""
+        window = place.capabilities.context_window or sys.maxsize
+        fitted = fit(self._turns, new, answer, window, excess)
+        if fitted.tokens <= window and (trim or not (fitted.left_out or fitted.images)):
+            return fitted
         tokens = fit(self._turns, new, answer, sys.maxsize).tokens
         what = (
             f"About {tokens:,} tokens do not fit the window of {place.name}, which has {window:,}."
@@ -138,8 +180,7 @@ class InChat(Alone):
             raise RequestRefused(what, "Nothing was sent. Ask less at once.")
         raise RequestRefused(
             what,
-            "Nothing was sent. Leave the oldest turns out of what is sent: --trim (in Python "
-            "trim=True), or begin another chat.",
+            TRIM,
         )
 
     def begin(self) -> None:
@@ -164,15 +205,24 @@ class InChat(Alone):
         super().keep(completion)
 
     def _turn(self, completion: Completion) -> Turn:
-        turn = Turn.of(completion, self._turns[: self._left_out], self._count)
+        count = self._count + len(completion.request.messages) - self._sent
+        turn = Turn.of(completion, self._unsent(), count)
         return replace(turn, owner=self._execution)
 
+    def _unsent(self) -> list[Message]:
+        """What was not sent of the turns before: turns but for their images, and images."""
+        out = self._left_out
+        texts = [m.without_images() for m in messages_of(self._turns[: out.left_out])]
+        return [*texts, Message("user", tuple(images_of(self._turns)[: out.images]))]
 
-def _not_sent(count: int) -> list[str]:
-    if not count:
-        return []
-    which = "turn 1" if count == 1 else f"turns 1 to {count}"
-    return [f"{which} left out of what was sent"]
+
+def _not_sent(out: Fitted) -> list[str]:
+    parts = []
+    if out.images:
+        parts.append("the oldest image" if out.images == 1 else f"the {out.images} oldest images")
+    if out.left_out:
+        parts.append("turn 1" if out.left_out == 1 else f"turns 1 to {out.left_out}")
+    return [f"{' and '.join(parts)} left out of what was sent"] if parts else []
 
 
 def _fullness(turn: Turn, window: int | None) -> list[str]:

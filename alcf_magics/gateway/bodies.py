@@ -1,13 +1,16 @@
-"""Bodies as they come: how far they are read, and how long they may keep silent."""
+"""Bodies as they come: how far they are read, how long they may keep silent, what is not shown."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import anyio
 import httpx
 
+from ..errors import CHECK_NETWORK, GatewayError
+from ..text import integer, line, words
 from .chunks import Chunk
 from .stream_reader import StreamReader
 
@@ -94,3 +97,43 @@ async def body_of(response: httpx.Response, limit: int) -> bytes:
         if size > limit:
             break
     return b"".join(pieces)
+
+
+def is_encoded(response: httpx.Response) -> bool:
+    return str(response.headers.get("content-encoding", "identity")).casefold() != "identity"
+
+
+def check_encoding(response: httpx.Response) -> None:
+    """What was not asked for is not decompressed: a small body may become a large one."""
+    if is_encoded(response):
+        encoding = line(response.headers["content-encoding"], 40)
+        raise GatewayError(
+            f"The gateway answered in an encoding of its own ({encoding}).",
+            CHECK_NETWORK,
+            status=response.status_code,
+        )
+
+
+def parsed(content: bytes, response: httpx.Response, path: str) -> Any:
+    try:
+        return json.loads(without_bearer(content, response), parse_int=integer)
+    except (ValueError, RecursionError):
+        pass
+    raise GatewayError(
+        f"The gateway answered {path} with something that is not JSON"
+        " (a login page of the network, perhaps).",
+        CHECK_NETWORK,
+        status=response.status_code,
+        detail=words(without_bearer(content, response).decode("utf-8", "replace")),
+    )
+
+
+def bearer_of(response: httpx.Response) -> str:
+    """The token that the request carried."""
+    return str(response.request.headers.get("authorization", "")).removeprefix("Bearer ")
+
+
+def without_bearer(body: bytes, response: httpx.Response) -> bytes:
+    """Whatever stands in front of the gateway, or behind it, may repeat what it was sent."""
+    token = bearer_of(response).encode()
+    return body.replace(token, b"(token)") if token else body

@@ -98,14 +98,14 @@ class Catalog:
             f"There is no cluster {name!r}.", f"Clusters: {', '.join(self.clusters) or 'none'}"
         )
 
-    def resolve(self, name: str = "", cluster: str = "") -> Model:
+    def resolve(self, name: str = "", cluster: str = "", *, vision: bool = False) -> Model:
         """The model that a person means.
 
         A name counts without regard to case, with or without its organisation, and by the table
         of names that mean the same; `cluster:model` names one place. Live goes before not live,
         the exact name before others, then the gateway's order. Without a name: the live chat model
-        of the first family in models.yaml. Raises ModelNotFound with the three nearest names, or
-        ModelNotReady.
+        of the first family in models.yaml, with `vision` one that takes images. Raises
+        ModelNotFound with the three nearest names, or ModelNotReady.
         """
         before, colon, after = name.partition(":")
         if colon and before.casefold() in {known.casefold() for known in self.clusters}:
@@ -119,7 +119,7 @@ class Catalog:
             cluster = self.cluster(cluster)
             models = tuple(model for model in models if model.cluster == cluster)
         if not name:
-            return _default(models, cluster)
+            return _default(models, cluster, vision)
         candidates = [model for model in models if same_model(name, model.name)]
         if not candidates:
             where = f" on {cluster}" if cluster else ""
@@ -172,9 +172,10 @@ def table_text(catalog: Catalog) -> str:
     return "\n".join([*lines, *catalog.notes])
 
 
-def _default(models: Sequence[Model], cluster: str) -> Model:
+def _default(models: Sequence[Model], cluster: str, vision: bool) -> Model:
     chats = [model for model in models if model.live and model.capabilities.chat]
     if chats:
+        chats = [m for m in chats if vision and m.capabilities.vision] or chats
         return min(chats, key=lambda model: family_rank(model.name))
     where = f" on {cluster}" if cluster else ""
     raise ModelNotReady(

@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
+import sys
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..errors import RequestRefused
 from .forms import FIELD, Form
+from .image_parts import is_image, kept, left_out, mark_of, tokens_of
 from .parameters import on_the_wire
 from .schemas import Schema
 
@@ -18,6 +20,9 @@ from .schemas import Schema
 ROLES = ("system", "developer", "user", "assistant", "tool")
 #: The shape of a message, in words.
 SHAPE = "A message is {'role': 'user', 'content': '…'}."
+
+#: Characters of a text that make a token, roughly.
+TOKEN_CHARACTERS = 4
 
 #: A text, or parts as OpenAI has them (text, image_url): the strict gateway takes parts of users.
 Content = str | tuple[Mapping[str, Any], ...] | None
@@ -41,7 +46,7 @@ class Message:
         value = _sendable(value)
         content: Any = value.get("content")
         if _are_parts(content):
-            content = tuple(content)
+            content = tuple(map(kept, content))
         elif not isinstance(content, str) and (content is not None or not value.get("tool_calls")):
             raise RequestRefused(f"This message has no content: {value!r:.80}", SHAPE)
         more = {key: value[key] for key in value if key not in ("role", "content")}
@@ -55,6 +60,35 @@ class Message:
         return "\n".join(
             str(part.get("text", "")) for part in self.content or () if part["type"] == "text"
         )
+
+    @property
+    def shown(self) -> str:
+        """What a reader sees of it: its text, with a mark where something else stands."""
+        if not isinstance(self.content, tuple):
+            return self.text
+        return "\n".join(
+            str(part.get("text", "")) if part["type"] == "text" else mark_of(part)
+            for part in self.content
+        )
+
+    @property
+    def images(self) -> tuple[Mapping[str, Any], ...]:
+        """Its parts that are images."""
+        return tuple(filter(is_image, self.content)) if isinstance(self.content, tuple) else ()
+
+    def without_images(self, most: int = sys.maxsize) -> Message:
+        """The same with a text in the place of each image, of the first `most`."""
+        if not self.images or not most:
+            return self
+        assert isinstance(self.content, tuple)
+        gone = {id(part) for part in self.images[:most]}
+        parts = (left_out(part) if id(part) in gone else part for part in self.content)
+        return replace(self, content=tuple(parts))
+
+    @property
+    def image_tokens(self) -> int:
+        """About how many tokens its images make."""
+        return sum(map(tokens_of, self.images))
 
     def to_json(self) -> dict[str, Any]:
         content = list(self.content) if isinstance(self.content, tuple) else self.content
@@ -125,10 +159,21 @@ class ChatRequest:
             body[FIELD] = self.form.field
         return body | {name: v for name, v in self.fields.items() if name not in refused}
 
+    @property
+    def has_images(self) -> bool:
+        return any(message.images for message in self.messages)
+
     def sha256(self, role: str) -> str:
         """The hash of all texts of a role in UTF-8, in hexadecimal; empty where there is none."""
         texts = [message.text for message in self.sent_messages if message.role == role]
         return hashlib.sha256("\n".join(texts).encode()).hexdigest() if texts else ""
+
+
+def estimate(messages: Iterable[Message]) -> int:
+    """About how many tokens messages make, their images with them."""
+    messages = tuple(messages)
+    letters = sum(len(message.text) for message in messages)
+    return letters // TOKEN_CHARACTERS + sum(message.image_tokens for message in messages)
 
 
 def new_session_id() -> str:

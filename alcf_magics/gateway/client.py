@@ -6,7 +6,6 @@ and never further than a limit.
 
 from __future__ import annotations
 
-import json
 import ssl
 import time
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping
@@ -27,14 +26,25 @@ from ..errors import (
     StreamBroken,
 )
 from ..settings import is_loopback
-from ..text import integer, line, words
+from ..text import line
 from ..told import SILENT, Told
-from .bodies import FirstToken, NoFirstToken, Silence, body_of, reads_of
+from .bodies import (
+    FirstToken,
+    NoFirstToken,
+    Silence,
+    bearer_of,
+    body_of,
+    check_encoding,
+    is_encoded,
+    parsed,
+    reads_of,
+    without_bearer,
+)
 from .chat import ChatRequest, new_session_id
 from .chunks import Chunk
 from .models import Model
 from .rate_limit import RateLimit, Start
-from .refusals import error_for
+from .refusals import error_for, explained
 from .retries import Policy
 from .stream_reader import StreamReader
 
@@ -178,7 +188,7 @@ class Gateway:
                     headers={SESSION_HEADER: new_session_id()},
                 ) as response:
                     content = await self._content(response, asked or path)
-                    return _parsed(content, response, path)
+                    return parsed(content, response, path)
             except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
                 failure = self._unreachable(error, policy, timeout)
             # Raised out here, because the other error holds the request, and so the bearer.
@@ -193,8 +203,8 @@ class Gateway:
         sent: Callable[[float], None] = lambda at: None,
         told: Told = SILENT,
         session_id: str = "",
-        *,
         policy: Policy | None = None,
+        *,
         again: bool = False,
     ) -> AsyncGenerator[list[Chunk]]:
         """The chunks of one completion, those of one read of the network at a time.
@@ -228,7 +238,7 @@ class Gateway:
                     async for chunks in reads:
                         yield chunks
                 if reader.failure is not None:
-                    raise _explained(reader.failure, model, request)
+                    raise explained(reader.failure, model, request)
                 return
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             if reader is not None and reader.owes_nothing:
@@ -243,8 +253,8 @@ class Gateway:
         sent: Callable[[float], None] = lambda at: None,
         told: Told = SILENT,
         session_id: str = "",
-        *,
         policy: Policy | None = None,
+        *,
         again: bool = False,
     ) -> list[Chunk]:
         """All chunks of a completion at once, of a request that asks for no stream.
@@ -280,7 +290,7 @@ class Gateway:
         if reader is not None:
             chunks.extend(reader.end())
             if broken is None and reader.failure is not None:
-                raise _explained(reader.failure, model, request)
+                raise explained(reader.failure, model, request)
         if broken is None or (reader is not None and reader.owes_nothing):
             return chunks
         failure = self._stream_failure(broken, asked, reader, policy)
@@ -317,8 +327,8 @@ class Gateway:
         wanted = request.fields.get("n")
         choices = wanted if isinstance(wanted, int) else 1
         kind = response.headers.get("content-type", "")
-        reader = StreamReader(kind, asked, _bearer(response), choices)
-        _check_encoding(response)
+        reader = StreamReader(kind, asked, bearer_of(response), choices)
+        check_encoding(response)
         return reader
 
     def _stream_failure(
@@ -348,19 +358,19 @@ class Gateway:
         """The whole body of a good answer. Raises the error of one that is none."""
         if response.status_code != 200:
             raise await self._refusal(response, asked)
-        _check_encoding(response)
+        check_encoding(response)
         body = await body_of(response, MAX_BODY)
         if len(body) > MAX_BODY:
             raise GatewayError(f"The gateway's answer to {asked} has no end.", CHECK_NETWORK)
         return body
 
     async def _refusal(self, response: httpx.Response, asked: str) -> AlcfError:
-        body = b"" if _is_encoded(response) else (await body_of(response, MAX_ERROR))[:MAX_ERROR]
+        body = b"" if is_encoded(response) else (await body_of(response, MAX_ERROR))[:MAX_ERROR]
         extensions = response.request.extensions
         error = error_for(
             response.status_code,
             response.headers,
-            _without_bearer(body, response),
+            without_bearer(body, response),
             asked=asked,
             bearer=extensions.get("alcf_bearer", "your login"),
         )
@@ -408,61 +418,3 @@ def _fault_of(error: Exception) -> Fault | None:
     # An idle connection that has died, and whatever else ends one before an answer.
     dead = httpx.NetworkError | httpx.RemoteProtocolError
     return Fault.PASSING if isinstance(error, dead) else None
-
-
-def _is_encoded(response: httpx.Response) -> bool:
-    return str(response.headers.get("content-encoding", "identity")).casefold() != "identity"
-
-
-def _check_encoding(response: httpx.Response) -> None:
-    """What was not asked for is not decompressed: a small body may become a large one."""
-    if _is_encoded(response):
-        encoding = line(response.headers["content-encoding"], 40)
-        raise GatewayError(
-            f"The gateway answered in an encoding of its own ({encoding}).",
-            CHECK_NETWORK,
-            status=response.status_code,
-        )
-
-
-def _parsed(content: bytes, response: httpx.Response, path: str) -> Any:
-    try:
-        return json.loads(_without_bearer(content, response), parse_int=integer)
-    except (ValueError, RecursionError):
-        pass
-    raise GatewayError(
-        f"The gateway answered {path} with something that is not JSON"
-        " (a login page of the network, perhaps).",
-        CHECK_NETWORK,
-        status=response.status_code,
-        detail=words(_without_bearer(content, response).decode("utf-8", "replace")),
-    )
-
-
-def _bearer(response: httpx.Response) -> str:
-    """The token that the request carried."""
-    return str(response.request.headers.get("authorization", "")).removeprefix("Bearer ")
-
-
-def _without_bearer(body: bytes, response: httpx.Response) -> bytes:
-    """Whatever stands in front of the gateway, or behind it, may repeat what it was sent."""
-    token = _bearer(response).encode()
-    return body.replace(token, b"(token)") if token else body
-
-
-def _explained(error: AlcfError, model: Model, request: ChatRequest) -> AlcfError:
-    """Some model servers hide the reason: then say what the prompt's length makes likely."""
-    window = model.capabilities.context_window
-    if not (isinstance(error, StreamBroken) and error.reason_hidden and window):
-        return error
-    letters = sum(len(message.text) for message in request.messages)
-    tokens = letters // 4 + int(request.fields.get("max_tokens") or 0)
-    if tokens >= window // 2:
-        return error
-    return StreamBroken(
-        f"The model server failed without a reason (not for length: about {tokens} "
-        f"tokens were asked of its {window}).",
-        RUN_AGAIN,
-        status=error.status,
-        detail=error.detail,
-    )

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import AnswerInvalid
-from ..showing.display import answer_html, line_html
+from ..showing.display import answer_html, call_html, line_html
 from ..showing.formats import FORMATS
 from ..text import line, words
+from .calls import Call
 from .chat import ChatRequest
 from .chunks import Usage
 from .models import Model
@@ -50,7 +51,8 @@ class Completion:
     first piece of text or reasoning (None if there was none). `format` is how it is shown,
     `parsed` what that format read out of the first choice's text. `noted` says what else there is
     to know: how it was read, where in a chat it stands. `key` is that of what was asked, see
-    answer_file.py (empty where nobody said).
+    answer_file.py (empty where nobody said). `calls` are those of tools that were run for it;
+    `usage` is that of all its requests, `turn_usage` that of the one which its turn in a chat is.
     """
 
     choices: tuple[Choice, ...]
@@ -66,6 +68,8 @@ class Completion:
     format: str = "markdown"
     parsed: Any = None
     noted: str = ""
+    calls: tuple[Call, ...] = ()
+    turn_usage: Usage | None = None
     key: str = ""
 
     @property
@@ -102,6 +106,12 @@ class Completion:
         """The text of the last message of the person's."""
         texts = [m.text for m in self.request.messages if m.role == "user"]
         return texts[-1] if texts else ""
+
+    @property
+    def prompt_shown(self) -> str:
+        """The same as a reader sees it, with marks where images stand."""
+        shown = [m.shown for m in self.request.messages if m.role == "user"]
+        return shown[-1] if shown else ""
 
     @property
     def record(self) -> Record:
@@ -201,16 +211,21 @@ class Completion:
         """Reasoning folded, the answer, and a grey line about it: safe HTML."""
         return self.page()
 
-    def page(self, body: str | None = None) -> str:
-        """The same; `body` is the answer's own part, where that has been made already."""
+    def page(self, body: str | None = None, *, calls: bool = True) -> str:
+        """The same; `body` is the answer's own part, where that has been made already.
+
+        `calls` says whether those of tools are to stand above it.
+        """
         if self.text:
             page = answer_html(self.text, self.reasoning, self.format, self.parsed, body=body)
+            page += line_html("; ".join(map(_call, self.tool_calls))) if self.tool_calls else ""
         else:
             page = answer_html("", self.reasoning, "text", opened=True)
             page += line_html(self.first_shown)
         others = self.others_html
         first = line_html(self._title(0)) if others else ""
-        return first + page + others + line_html(self.about)
+        above = "".join(map(call_html, self.calls)) if calls else ""
+        return above + first + page + others + line_html(self.about)
 
     def _repr_mimebundle_(
         self, include: object = None, exclude: object = None
@@ -222,7 +237,9 @@ class Completion:
 def _shown(choice: Choice) -> str:
     """A choice's text; where there is none, a line that says so, and what is there instead."""
     calls = [_call(call) for call in choice.tool_calls]
-    return choice.text or f"({'; '.join(['no text', *calls])})"
+    if not choice.text:
+        return f"({'; '.join(['no text', *calls])})"
+    return f"{choice.text}\n\n({'; '.join(calls)})" if calls else choice.text
 
 
 def _end(choice: Choice) -> str:

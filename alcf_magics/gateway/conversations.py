@@ -20,13 +20,12 @@ from ..errors import AlcfError
 from ..showing.display import answer_html, line_html
 from ..text import line
 from .answer_file import AnswerFile, saved
-from .chat import Message, new_session_id
+from .calls import Call
+from .chat import Message, estimate, new_session_id
 
 if TYPE_CHECKING:
     from .completions import Completion
 
-#: Characters of a text that make a token, roughly.
-TOKEN_CHARACTERS = 4
 #: Roles of messages that say how to answer.
 _SYSTEM = ("system", "developer")
 
@@ -57,13 +56,14 @@ class Turn:
     owner: Execution | None = None
 
     @classmethod
-    def of(cls, completion: Completion, left_out: Sequence[Turn], count: int) -> Turn:
+    def of(cls, completion: Completion, left_out: Sequence[Message], count: int) -> Turn:
         """The turn of a completion whose request ends with `count` messages of its own.
 
-        `left_out` are the turns before that were not sent.
+        `left_out` is what was not sent of the turns before.
         """
         system, others = split(completion.request.messages)
-        known = completion.usage.prompt_tokens if completion.usage else None
+        usage = completion.turn_usage or completion.usage
+        known = usage.prompt_tokens if usage else None
         sent = estimate(completion.request.messages) if known is None else known
         answer = (Message("assistant", completion.text),)
         return cls(
@@ -72,7 +72,7 @@ class Turn:
             completion.text,
             completion.place.place,
             saved(completion, texts=True),
-            sent + estimate(messages_of(left_out)) + estimate(answer),
+            sent + estimate(left_out) + estimate(answer),
         )
 
     @property
@@ -93,11 +93,6 @@ def split(messages: Sequence[Message]) -> tuple[tuple[Message, ...], tuple[Messa
 
 def messages_of(turns: Sequence[Turn]) -> tuple[Message, ...]:
     return tuple(message for turn in turns for message in turn.messages)
-
-
-def estimate(messages: Sequence[Message]) -> int:
-    """About how many tokens messages make."""
-    return sum(len(message.text) for message in messages) // TOKEN_CHARACTERS
 
 
 def kept_by(turns: Sequence[Turn], execution: Execution | None) -> int:
@@ -285,20 +280,36 @@ class Chat:
 
 def _read(value: Mapping[str, Any], before: Sequence[Turn]) -> Turn:
     """A turn from a line of a file; of its messages, those of the turns before are not its own."""
-    system, others = split(tuple(map(Message.of, value["messages"])))
-    # The oldest turns may have been left out of what was sent.
+    messages = tuple(map(Message.of, value["messages"]))
+    system, others = split(messages)
+    # The oldest turns may have been left out of what was sent, and the oldest images.
     earlier = (messages_of(before[start:]) for start in range(len(before) + 1))
-    sent = next(said for said in earlier if others[: len(said)] == said)
+    sent = next(said for said in earlier if _alike(others[: len(said)], said))
     text = value["text"]
     if not isinstance(text, str) or not others[len(sent) :]:
         raise ValueError(text)
     tokens = estimate((*system, *messages_of(before), *others[len(sent) :])) + len(text) // 4
     model = f"{value['cluster']}:{value['parameters']['model']}"
-    return Turn(system, others[len(sent) :], text, model, value, tokens)
+    record = {**value, "messages": [message.to_json() for message in messages]}
+    return Turn(system, others[len(sent) :], text, model, record, tokens)
+
+
+def _alike(sent: Sequence[Message], said: Sequence[Message]) -> bool:
+    """Whether they are the same messages, whichever of their images were left out."""
+    return [m.without_images() for m in sent] == [m.without_images() for m in said]
 
 
 def _asked(turn: Turn) -> str:
-    return "\n\n".join(message.text for message in turn.question)
+    return "\n\n".join(map(_said, turn.question))
+
+
+def _said(message: Message) -> str:
+    """A message of a question as a reader sees it: calls of tools, and what they gave, as lines."""
+    if message.role == "tool":
+        return f"→ {line(message.text)}"
+    calls = message.more.get("tool_calls", ()) if message.role == "assistant" else ()
+    made = [str(Call.of(number, call)) for number, call in enumerate(calls)]
+    return "\n".join(filter(None, [message.shown, *made]))
 
 
 def _mark(turn: Turn) -> str:

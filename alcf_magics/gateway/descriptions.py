@@ -41,7 +41,7 @@ def described(known: Capabilities, said: Mapping[str, Any]) -> Capabilities:
 
 def _by_words(known: Capabilities, words: set[str]) -> Capabilities:
     """The list is complete; what it leaves out is not there."""
-    flags: dict[str, Any] = {flag: flag in words for flag in _FLAGS}
+    flags: dict[str, Any] = {flag: flag in words for flag in _FLAGS} | {"vision_known": True}
     return replace(known, **flags, **_reasoning(known, "reasoning" in words))
 
 
@@ -53,7 +53,7 @@ def _by_object(known: Capabilities, said: Mapping[str, Any]) -> Capabilities:
         found |= {flag: name in protocols for name, flag in _PROTOCOLS.items()}
     modalities = said.get("input_modalities")
     if isinstance(modalities, list) and modalities:
-        found["vision"] = "image" in modalities
+        found |= {"vision": "image" in modalities, "vision_known": True}
     tools, reasons = _supported(said, "tool_calling"), _supported(said, "reasoning")
     if tools is not None:
         found["tools"] = tools

@@ -20,6 +20,7 @@ def capabilities_of(name: str) -> Capabilities:
         chat=family.get("chat", True),
         tools=family.get("tools", False),
         vision=family.get("vision", False),
+        vision_known=True,
         embeddings=family.get("embeddings", False),
         reasoning="reasoning" in family,
         reasoning_levels=tuple(family.get("reasoning") or ()),

@@ -25,18 +25,25 @@ class Capabilities:
     """What a model can do. `reasoning_levels` are what `--effort` may ask for.
 
     `levels_known` says that there are no others; of a family that nobody knows it does not.
+    `vision_known` says likewise that a model without `vision` takes no images.
     `context_window` and `max_output` are in tokens, None where not known.
     """
 
     chat: bool = True
     tools: bool = False
     vision: bool = False
+    vision_known: bool = False
     embeddings: bool = False
     reasoning: bool = False
     reasoning_levels: tuple[str, ...] = ()
     levels_known: bool = False
     context_window: int | None = None
     max_output: int | None = None
+
+    @property
+    def is_blind(self) -> bool:
+        """Whether it is known to take no images."""
+        return self.vision_known and not self.vision
 
     @property
     def words(self) -> tuple[str, ...]:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 #: The effort that asks for none, and so for nothing to be sent.
 NO_EFFORT = "none"
+#: Answers whose calls of tools are run, unless more or fewer are asked for.
+ROUNDS = 8
 #: Fields that a request sets itself.
 _OWN_FIELDS = frozenset({"model", "messages", "stream", "stream_options"})
 

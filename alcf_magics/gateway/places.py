@@ -7,7 +7,7 @@ has to be waited for. A state that cannot be read is no reason to wait.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ..errors import RequestRefused
@@ -38,6 +38,11 @@ class Places:
     def start(self) -> Model:
         """Where the prompt goes first."""
         return self.ready[0] if self.ready else self.first
+
+    def seeing(self) -> Places:
+        """Those that may take images, for a prompt that has some; its start is not in question."""
+        seen = tuple(place for place in self.ready[1:] if not place.capabilities.is_blind)
+        return replace(self, ready=self.ready[:1] + seen)
 
     @classmethod
     def only(cls, place: Model) -> Places:

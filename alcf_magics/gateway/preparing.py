@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import RequestRefused
 from ..showing.formats import FORMATS
-from ..told import SILENT, Told
+from ..told import Told, tell
 from .chat import ChatRequest, Message
 from .forms import FIELD, Form
 from .models import Model
 from .parameters import fitted as fields_fitted
 from .schemas import Schema
+
+if TYPE_CHECKING:
+    from ..tools.toolbox import Toolbox
+
+_NOTHING = "Nothing was sent."
 
 
 def check_texts(**given: object) -> None:
@@ -38,17 +42,15 @@ def prepared(
     """
     if format not in FORMATS:
         raise RequestRefused(
-            f"format is one of {', '.join(FORMATS)}, not {format!r:.60}.", "Nothing was sent."
+            f"format is one of {', '.join(FORMATS)}, not {format!r:.60}.", _NOTHING
         )
     if schema is not None and format != "json":
         raise RequestRefused(
-            f"An answer with a schema has the format json, not {format}.", "Nothing was sent."
+            f"An answer with a schema has the format json, not {format}.", _NOTHING
         )
     request = ChatRequest.of("", prompt, system, **parameters)
     if schema is not None and FIELD in request.fields:
-        raise RequestRefused(
-            f"{FIELD} is given twice, by schema and by extra.", "Nothing was sent."
-        )
+        raise RequestRefused(f"{FIELD} is given twice, by schema and by extra.", _NOTHING)
     form = Form(Schema.of(schema) if schema is not None else None) if format == "json" else None
     return replace(request, form=form)
 
@@ -59,22 +61,27 @@ def fitted(
     defaults: Mapping[str, Any],
     place: Model,
     told: Told,
+    toolbox: Toolbox | None = None,
 ) -> ChatRequest:
     """The request to one model: what was given, and the defaults that it takes; others are told.
+
+    With tools there is one answer, whatever the default says.
 
     Where nobody listens they are warnings.
 
     Raises RequestRefused where the model does not take something that was given.
     """
+    if toolbox is not None and "tools" in place.refuses:
+        raise RequestRefused(f"{place.cluster} does not take tools.", _NOTHING)
+    if toolbox is not None and given.get("n") is None:
+        defaults = {name: value for name, value in defaults.items() if name != "n"}
     try:
         fields, notices = fields_fitted(given, defaults, place)
     except ValueError as error:
         wrong = str(error)
     else:
         for notice in notices:
-            told.notice(notice)
-            if told is SILENT:  # of a plain call of Python's: then Python says it, once
-                warnings.warn(notice, stacklevel=5)
+            tell(told, notice)
         in_words = request.form is not None and not request.form.is_taken_by(place)
         return replace(request, model=place.name, fields=fields, in_words=in_words)
     raise RequestRefused(f"{wrong}.", "Nothing was sent; leave it out, or ask another model.")

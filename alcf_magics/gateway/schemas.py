@@ -128,7 +128,7 @@ class Schema:
         with _faults():
             if isinstance(self.source, Mapping):
                 return _fits(value, self.source)
-            return _instance(value, self.source)
+            return instance_of(value, self.source)
 
 
 def _fits(value: Any, schema: Mapping[str, Any]) -> Any:
@@ -144,7 +144,7 @@ def _fits(value: Any, schema: Mapping[str, Any]) -> Any:
     return value
 
 
-def _instance(value: Any, source: Any) -> Any:
+def instance_of(value: Any, source: Any) -> Any:
     """What a type makes of a JSON value. Raises Invalid."""
     from pydantic import TypeAdapter, ValidationError
 

@@ -6,6 +6,7 @@ import operator
 import sys
 import types
 import typing
+from collections.abc import Mapping
 from functools import reduce
 from typing import Any
 
@@ -16,6 +17,19 @@ _READ_FROM = (3, 12)
 def readable(source: Any) -> Any:
     """The type, with each TypedDict in it, also in lists and unions, as pydantic reads them."""
     return source if sys.version_info >= _READ_FROM else _twin(source, {})
+
+
+def made_of(name: str, fields: Mapping[str, tuple[Any, bool]]) -> Any:
+    """A TypedDict of fields: each one's type, and whether it is required."""
+    import typing_extensions
+
+    make: Any = typing_extensions.TypedDict
+    marked = {
+        field: kind if required else typing.NotRequired[kind]
+        for field, (kind, required) in fields.items()
+    }
+    made = make(name, marked)
+    return made
 
 
 def _twin(source: Any, made: dict[Any, Any]) -> Any:
@@ -35,19 +49,15 @@ def _twin(source: Any, made: dict[Any, Any]) -> Any:
 
 
 def _typed_dict(source: Any, made: dict[Any, Any]) -> Any:
-    import typing_extensions
-
-    make: Any = typing_extensions.TypedDict
     made[source] = source  # one that holds itself stays, and pydantic says so
-    fields: dict[str, Any] = {}
+    fields: dict[str, tuple[Any, bool]] = {}
     for name, hint in typing.get_type_hints(source, include_extras=True).items():
         # Of annotations that were texts, the class does not know which it wants.
         mark = typing.get_origin(hint)
         required = name in source.__required_keys__
         if mark in (typing.Required, typing.NotRequired):
             (hint,), required = typing.get_args(hint), mark is typing.Required
-        field = _twin(hint, made)
-        fields[name] = field if required else typing.NotRequired[field]
-    twin = made[source] = make(source.__name__, fields)
+        fields[name] = _twin(hint, made), required
+    twin = made[source] = made_of(source.__name__, fields)
     twin.__doc__, twin.__module__ = source.__doc__, source.__module__
     return twin

@@ -65,7 +65,7 @@ def question_of(session: Session, asked: Asked) -> Question:
         return messages_of(prompt, text)
 
     def places(told: Told) -> tuple[Places, RequestFor]:
-        found = session.places(model, cluster, "", others, told)
+        found = session.places(model, cluster, "", others, told=told)
         return found, lambda place: fitted(request, parameters, session.defaults, place, told)
 
     return Question(

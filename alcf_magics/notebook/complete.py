@@ -18,14 +18,16 @@ from .._session import session
 from ..errors import AlcfError
 from ..gateway.kinds import Word
 from ..gateway.parameters import PARAMETERS
+from ..images.kinds import is_image
 from ..showing.formats import FORMATS
-from .names import schema_names
 from .options import login_parser, logout_parser, models_parser, prompt_parser
 
 if TYPE_CHECKING:
     from ..gateway.catalog import Catalog
     from .arguments import Parser
 
+#: How the names of folders and of images end.
+_IMAGES = ("/", ".png", ".jpg", ".jpeg", ".gif", ".webp", ".tif", ".tiff", ".bmp")
 #: Before every matcher of IPython's own.
 _PRIORITY = 1000.0
 _PARSERS: dict[str, Callable[[], Parser]] = {
@@ -97,9 +99,11 @@ class Completions:
             "--cluster": lambda word: _catalog().clusters,
             "--chat": lambda word: map(_quoted, session().chats),
             "--file": paths,
+            "--image": lambda word: [*self._images(), *image_paths(word)],
             "--out": lambda word: self._variables(),
             "--format": lambda word: FORMATS,
-            "--schema": lambda word: self._named(schema_names, word),
+            "--schema": lambda word: self._named("schema_names", word),
+            "--tools": lambda word: self._named("tool_names", word),
             **{
                 max(parameter.flags, key=len): _choices(parameter.kind)
                 for parameter in PARAMETERS
@@ -156,10 +160,23 @@ class Completions:
             if not name.startswith("_") and hidden.get(name) is not value
         }
 
-    def _named(self, fitting: Callable[[dict[str, Any]], list[str]], word: str) -> list[str]:
+    def _images(self) -> list[str]:
+        return sorted(name for name, value in self._own().items() if _fits(value, is_image))
+
+    def _named(self, fitting: str, word: str) -> list[str]:
         """The person's own names that fit, behind what of a list was typed before."""
+        from . import names  # at a Tab, and not with the extension
+
         before = word[: max(word.rfind("["), word.rfind(",")) + 1]
-        return [f"{before}{name}" for name in sorted(fitting(self._own()))]
+        return [f"{before}{name}" for name in sorted(getattr(names, fitting)(self._own()))]
+
+
+def _fits(value: Any, fits: Callable[[Any], bool]) -> bool:
+    """Whether a value fits; one that cannot even be asked does not."""
+    try:
+        return fits(value)
+    except Exception:
+        return False
 
 
 def _offer(name: str) -> Any:
@@ -198,6 +215,11 @@ def model_names(catalog: Catalog, aliases: Iterable[str], word: str) -> list[str
     there = [m for m in chats if m.cluster.casefold() == before]
     placed = [f"{m.cluster}:{name}" for m in there for name in (m.name.rpartition("/")[2], m.name)]
     return [*aliases, *named, *placed]
+
+
+def image_paths(word: str) -> list[str]:
+    """Folders, and files that are called as images are."""
+    return [path for path in paths(word) if path.strip("'\"").casefold().endswith(_IMAGES)]
 
 
 def paths(word: str) -> list[str]:

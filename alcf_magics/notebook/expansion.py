@@ -7,11 +7,15 @@ braces stays as typed, because prompts are full of them. What came in is not rea
 from __future__ import annotations
 
 import ast
+import itertools
 import re
 from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ..images.kinds import is_drawn
+from ..images.loading import from_value
+from ..images.picture import Picture
 from ..text import line
 from .arguments import NAMED, expanded, named
 from .values import ValueText, value_text
@@ -45,12 +49,19 @@ class Expansion:
     """A text with the values that it named.
 
     `brought` says of each value what was put in (`df (12 of 3,400 rows)`), `notices` of each
-    that was not, why.
+    that was not, why. `images` are values that are no text: each one's place in the text, and
+    its picture.
     """
 
     text: str
     brought: tuple[str, ...] = ()
     notices: tuple[str, ...] = ()
+    images: tuple[tuple[int, Picture], ...] = ()
+
+    def split(self) -> list[str]:
+        """The text in pieces, one more than there are images between them."""
+        places = [0, *(place for place, _ in self.images), len(self.text)]
+        return [self.text[start:end] for start, end in itertools.pairwise(places)]
 
 
 def expand(text: str, variables: Variables, hide: Hide = str) -> Expansion:
@@ -85,6 +96,7 @@ def _expand(pattern: re.Pattern[str], text: str, variables: Variables, hide: Hid
         return Expansion(text)
     brought: dict[str, str] = {}
     notices: dict[str, None] = {}
+    images: list[tuple[int, Picture]] = []
 
     def put(match: re.Match[str]) -> str:
         if match["path"] is None:
@@ -95,12 +107,23 @@ def _expand(pattern: re.Pattern[str], text: str, variables: Variables, hide: Hid
         except _Unresolved as why:
             notices[_as_typed(match, str(why))] = None
             return match.group()
+        if isinstance(value, Picture):
+            images.append((length, value.named(label)))
+            return ""
         brought[label] = f"{label} ({value.extent})"
         return value.text
 
-    new = pattern.sub(put, text)
+    pieces: list[str] = []
+    length = end = 0
+    for match in pattern.finditer(text):
+        pieces.append(text[end : match.start()])
+        length += len(pieces[-1])
+        pieces.append(put(match))
+        length += len(pieces[-1])
+        end = match.end()
     notices |= dict.fromkeys(_more(text, variables))
-    return Expansion(new, tuple(brought.values()), tuple(notices))
+    new = "".join([*pieces, text[end:]])
+    return Expansion(new, tuple(brought.values()), tuple(notices), tuple(images))
 
 
 def _more(text: str, variables: Variables) -> Iterator[str]:
@@ -115,10 +138,15 @@ def _as_typed(match: re.Match[str], why: str) -> str:
     return f"{line(match.group(), 80)} was sent as typed: {line(why, 200)}"
 
 
-def _valued(match: re.Match[str], variables: Variables, hide: Hide) -> ValueText:
-    """The value as text, in its own form or in the format that was typed. Raises _Unresolved."""
+def _valued(match: re.Match[str], variables: Variables, hide: Hide) -> ValueText | Picture:
+    """The value as text, in its own form or in the format that was typed; of an image, a picture.
+
+    Raises _Unresolved.
+    """
     try:
         value = resolve(match["path"], variables)
+        if match["spec"] is None and is_drawn(value):
+            return from_value(value, match["path"])
         if match["spec"] is None:
             return value_text(value, hide)
         if isinstance(value, str):

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..gateway.accumulator import Follower
-from ..showing.display import answer_html, boxed, line_html
+from ..showing.display import answer_html, boxed, call_html, line_html
 from ..showing.formats import RENDERED
 from .outputs import PLAIN_CHARACTERS, after_cell, clear, is_captured, publish, settle
 from .pacing import MESSAGE_BYTES
@@ -22,6 +22,7 @@ from .view import END_CHARACTERS, Live
 
 if TYPE_CHECKING:
     from ..gateway.accumulator import Accumulator
+    from ..gateway.calls import Call
     from ..gateway.completions import Completion
     from ..gateway.models import Model
 
@@ -71,6 +72,7 @@ class NotebookLive(Live):
         self._inflation = 1.0  # bytes sent for each of them
         self._handle: Any = None
         self._drawn = ""
+        self._calls: dict[int, Any] = {}  # the handle of each call's block
         self._captured = is_captured()
 
     def draw(self, answer: Accumulator) -> None:
@@ -122,6 +124,25 @@ class NotebookLive(Live):
         self._committed = self._pieces = self._tail = 0
         if self._alone:
             self._clear()
+
+    def call(self, call: Call) -> None:
+        """A folded block of its own, in place of the waiting line where that stands last."""
+        page, text = call_html(call), str(call)
+        if call.number in self._calls:
+            publish(self._calls[call.number], {"text/plain": text, "text/html": page})
+            return
+        handle = None
+        if self._answer is not None and self._answer.began:
+            self._publish_said(self._answer)
+        else:
+            handle = self._handle
+        self._calls[call.number] = publish(handle, {"text/plain": text, "text/html": page})
+        self._handle, self._drawn, self._answer = None, "", None
+
+    def _publish_said(self, answer: Accumulator) -> None:
+        """What was said before a call, whole."""
+        said, thought = str(answer.content), str(answer.reasoning)
+        self._publish(said[-PLAIN_CHARACTERS:], answer_html(said, thought, "markdown"))
 
     def begin_again(self, why: str) -> None:
         super().begin_again(why)
@@ -210,7 +231,7 @@ class NotebookLive(Live):
             self._clear()
         else:
             text = repr(completion) if completion.others else completion.text
-            self._settle(text, completion._repr_html_(), completion.metadata)
+            self._settle(text, completion.page(calls=False), completion.metadata)
 
     def _finished_page(self, completion: Completion) -> str:
         """The completion's page without rendering again what was rendered; empty if there is none.

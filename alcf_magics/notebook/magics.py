@@ -25,11 +25,13 @@ from .options import (
     check_chat,
     check_format,
     check_login,
+    check_tools,
     login_parser,
     logout_parser,
     models_parser,
     prompt_parser,
 )
+from .outputs import clear
 from .shells import is_headless, is_kernel, is_whole_cell
 from .traits import DEFAULTS, NUMBERS, Aliases, Setting
 from .wait_line import WaitLine
@@ -158,11 +160,13 @@ class AlcfMagics(Magics):
         if options.out and (not options.out.isidentifier() or iskeyword(options.out)):
             raise UsageError(f"--out {options.out}: not a name for a variable (try: --out answer)")
         check_format(options)
+        check_tools(options)
         check_chat(options)
         from .prompting import ask
 
         __tracebackhide__ = True
-        alone = is_whole_cell(self.shell)
+        # Beside tools there is what they print, which stays.
+        alone = is_whole_cell(self.shell) and not options.tools
         told = Told(WaitLine(self.shell))
         with self._curing(told, told_below=alone and is_kernel(self.shell)):
             near_misses.check_model(parser, session(), line, rest, told)
@@ -201,7 +205,9 @@ class AlcfMagics(Magics):
             if error.fresh_login and is_kernel(self.shell) and not is_headless(self.shell):
                 self.logins.begin(told)
             raise
-        except BaseException:
+        except BaseException as error:
+            if told_below and getattr(error, "completion", None) is None:
+                clear()  # nothing came: no trace is left of what was waited for, either
             told_below = False
             raise
         finally:

@@ -1,9 +1,11 @@
-"""Values of the notebook that options name: `--schema City`, `--schema list[City]`."""
+"""Values of the notebook that options name: `--schema list[City]`, `--tools f,g`."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
+from types import FunctionType, MethodType
 from typing import Any
 
 from IPython.core.error import UsageError
@@ -12,6 +14,8 @@ from ..gateway.schemas import Schema
 from ..text import line
 from .expansion import resolve
 
+#: What Tab offers as tools: also what is bound, or partly filled in.
+_FUNCTIONS = (FunctionType, MethodType, partial)
 _LIST = re.compile(r"list\[(.+)\]")
 
 
@@ -37,6 +41,24 @@ def _schema_value(name: str, variables: Mapping[str, Any]) -> Any:
     if isinstance(inner, Mapping):
         return {"type": "array", "items": inner}
     return list[inner]  # type: ignore[valid-type]
+
+
+def named_tools(names: Sequence[str], variables: Mapping[str, Any]) -> dict[str, Any]:
+    """The functions that names mean, each under the last part of its name. Raises UsageError."""
+    tools: dict[str, Any] = {}
+    for name in ",".join(names).split(","):
+        function, short = named_value("--tools", name, variables), name.rpartition(".")[2].strip()
+        if not callable(function) or isinstance(function, type):
+            what = line(type(function).__name__)
+            raise UsageError(f"--tools {line(name, 80)}: a tool is a function, and this is {what}")
+        if tools.setdefault(short, function) is not function:
+            raise UsageError(f"--tools {short}: two functions have this name")
+    return tools
+
+
+def tool_names(variables: Mapping[str, Any]) -> list[str]:
+    """The names of the notebook's own functions."""
+    return [name for name, value in variables.items() if isinstance(value, _FUNCTIONS)]
 
 
 def schema_names(variables: Mapping[str, Any]) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from IPython.core.error import UsageError
 
-from ..gateway.parameters import PARAMETERS, Parameter
+from ..gateway.parameters import PARAMETERS, ROUNDS, Parameter
 from ..showing.formats import FORMATS
 from .arguments import Parser
 
@@ -62,6 +62,15 @@ def check_format(options: argparse.Namespace) -> None:
         raise UsageError("--next-cell goes with --format code")
 
 
+def check_tools(options: argparse.Namespace) -> None:
+    """What would be ignored is refused."""
+    if options.tools and (options.n or 1) > 1:
+        raise UsageError("-n above 1 and --tools do not go together: tools take one answer")
+    for name in ("ask", "rounds"):
+        if getattr(options, name) and not options.tools:
+            raise UsageError(f"--{name} goes with --tools")
+
+
 def logout_parser() -> Parser:
     parser = Parser("alcf_logout", "Revoke and remove the login of this gateway.")
     parser.option("--all", action="store_true", help="also logins of other auth servers")
@@ -86,6 +95,13 @@ def _cells(text: str) -> int:
     if text.isdecimal() and int(text) > 0:
         return int(text)
     raise argparse.ArgumentTypeError(f"a number of cells, 1 or more, or all; not {text!r}")
+
+
+def _rounds(text: str) -> int:
+    """What `--rounds` takes. Raises ArgumentTypeError."""
+    if text.isdecimal() and int(text) > 0:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"a whole number, 1 or more, not {text!r}")
 
 
 PARAMETER_NAMES = tuple(parameter.name for parameter in PARAMETERS)
@@ -164,6 +180,14 @@ def prompt_parser() -> Parser:
         help="a text file to send along; several times for several",
     )
     parser.option(
+        "--image",
+        metavar="NAME|PATH|URL",
+        action="append",
+        default=[],
+        help="a figure, image or array of the notebook, a file or an address; several times",
+    )
+    parser.as_typed.add("--image")  # which names a value, and not its text
+    parser.option(
         "--cells",
         metavar="N|all",
         type=_cells,
@@ -185,6 +209,21 @@ def prompt_parser() -> Parser:
         default="",
         help="what the answer has to be: a JSON schema, pydantic model, dataclass, TypedDict of "
         "yours, or list[NAME] of one; .parsed is the value",
+    )
+    parser.option(
+        "--tools",
+        metavar="F,G",
+        action="append",
+        default=[],
+        help="functions of yours that the model may call; they run here",
+    )
+    parser.option("--ask", action="store_true", help="with --tools: confirm each call")
+    parser.option(
+        "--rounds",
+        metavar="N",
+        type=_rounds,
+        default=None,
+        help=f"with --tools: how many times it may call some before it answers ({ROUNDS})",
     )
     parser.option(
         "--next-cell", action="store_true", help="with --format code: also into the next cell"

@@ -6,13 +6,16 @@ import argparse
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from ..tools.toolbox import plain
 from . import next_cell
 from .composing import Typed, compose
 from .live import NotebookLive
-from .names import named_schema
+from .names import named_schema, named_tools
 from .options import PARAMETER_NAMES
+from .redaction import Redaction
 from .shells import is_kernel
 from .terminal import TerminalLive
+from .values import value_text
 
 if TYPE_CHECKING:
     from .._session import Session
@@ -53,7 +56,14 @@ def ask(
         if options.out:
             shell.user_ns[options.out] = completion
 
-    typed = Typed(prompt, options.system or "", tuple(options.file), options.cells, options.raw)
+    typed = Typed(
+        prompt,
+        options.system or "",
+        tuple(options.file),
+        options.cells,
+        options.raw,
+        tuple(options.image),
+    )
     composed = compose(typed, shell, above, session, told)
     completion = session.exchange(
         composed.prompt,
@@ -69,6 +79,10 @@ def ask(
         chat=_chat(session, options),
         trim=options.trim,
         fallback=options.fallback,
+        tools=named_tools(options.tools, shell.user_ns) if options.tools else None,
+        ask=options.ask,
+        rounds=options.rounds,
+        as_text=_for_the_model(session) if options.tools else None,
         **{name: getattr(options, name) for name in PARAMETER_NAMES},
     ).run()
     if options.next_cell and completion.parsed:
@@ -77,6 +91,18 @@ def ask(
         else:
             told.notice("The answer has no Python: nothing was put into the next cell.")
     return completion
+
+
+def _for_the_model(session: Session) -> Callable[[Any], str]:
+    """What a tool returned, as text; tokens stay here, as in all that comes into a prompt."""
+    hide = Redaction.of(session)
+
+    def text(value: Any) -> str:
+        if value is None or isinstance(value, dict | list | tuple | bool | int | float):
+            return hide(plain(value))
+        return value_text(value, hide).text
+
+    return text
 
 
 def _chat(session: Session, options: argparse.Namespace) -> Chat | None:

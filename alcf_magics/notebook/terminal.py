@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..gateway.accumulator import Follower
-from ..text import words
+from ..text import line, words
 from .view import Live
 
 if TYPE_CHECKING:
     from ..gateway.accumulator import Accumulator
+    from ..gateway.calls import Call
     from ..gateway.completions import Completion
     from ..gateway.models import Model
 
@@ -37,6 +38,14 @@ class TerminalLive(Live):
             print("\n[the above was the model's reasoning]", flush=True)
         self._print(piece)
 
+    def call(self, call: Call) -> None:
+        if call.result is not None:
+            self._print(f"[{call.name} → {line(call.result)}]", end="\n")
+            return
+        if self._answer is not None and (rest := self._text.new(self._answer)):
+            self._print(rest)
+        self._print(f"\n[{call}]", end="\n")
+
     def begin_again(self, why: str) -> None:
         super().begin_again(why)
         print(f"\n[{words(why)}]", flush=True)  # what was printed stays
@@ -48,6 +57,8 @@ class TerminalLive(Live):
     def finish(self, completion: Completion) -> None:
         rest = self._text.rest(completion.text)
         self._print(rest if completion.text else completion.first_shown, end="\n")
+        if completion.text and completion.tool_calls:
+            self._print(completion.first_shown[len(completion.text) :].strip(), end="\n")
         self._print_others(completion)
         print(f"[{completion.about}]", flush=True)
 

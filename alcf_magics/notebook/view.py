@@ -9,6 +9,7 @@ from .pacing import Pace
 
 if TYPE_CHECKING:
     from ..gateway.accumulator import Accumulator
+    from ..gateway.calls import Call
     from ..gateway.completions import Completion
     from ..gateway.models import Model
 
@@ -24,6 +25,7 @@ class Live(abc.ABC):
         self._model = model
         self._pace = Pace()
         self._why_again = ""
+        self._answer: Accumulator | None = None  # as it was drawn last
 
     def move(self, model: Model) -> None:
         """Another place is asked."""
@@ -31,7 +33,7 @@ class Live(abc.ABC):
 
     def draw(self, answer: Accumulator) -> None:
         """Show the answer so far, if it is time to and can be afforded."""
-        pace = self._pace
+        pace, self._answer = self._pace, answer
         if not pace.due:
             return
         with pace.preparing():
@@ -62,6 +64,10 @@ class Live(abc.ABC):
 
     def _show_end(self, answer: Accumulator) -> None:  # noqa: B027  (a terminal shows all)
         """Draw something new where the whole has cost too much for a while: the end alone."""
+
+    @abc.abstractmethod
+    def call(self, call: Call) -> None:
+        """A tool is called; once more when it has its result."""
 
     def begin_again(self, why: str) -> None:
         """Another request goes out: its answer is shown anew."""

@@ -44,6 +44,11 @@ class Model:
     batches: bool = False
 
     @property
+    def vision(self) -> bool:
+        """Whether the model takes images."""
+        return "vision" in self.capabilities
+
+    @property
     def live(self) -> bool:
         """Whether the model takes prompts now."""
         return self.state == "running"
@@ -94,7 +99,14 @@ COMPUTE_MODELS = (
         reasoning=True,
         batches=True,
     ),
-    Model("google/gemma-4-31B-it", "starting", job=101, age=250, title="Gemma 4 31B"),
+    Model(
+        "google/gemma-4-31B-it",
+        "starting",
+        job=101,
+        age=250,
+        title="Gemma 4 31B",
+        capabilities=("chat", "vision"),
+    ),
     Model(
         "mistralai/Mistral-Large-Instruct-2407",
         "queued",
@@ -121,11 +133,21 @@ COMPUTE_MODELS = (
 DIRECT_MODELS = (
     (
         Model("gpt-oss-120b", description="OpenAI open model", reasoning=True),
-        Model("Llama-4-Maverick-17B-128E-Instruct", description="Meta model", version="2"),
+        Model(
+            "Llama-4-Maverick-17B-128E-Instruct",
+            description="Meta model",
+            version="2",
+            capabilities=("chat", "vision"),
+        ),
         Model("DeepSeek-R1", "stopped", description="reasoning model", version="1"),
     ),
     (
-        Model("google/gemma-4-31B-it", description="Google model", version="v1"),
+        Model(
+            "google/gemma-4-31B-it",
+            description="Google model",
+            version="v1",
+            capabilities=("chat", "vision"),
+        ),
         Model("Inkling-Small", "stopped", description="small model", version="v1"),
     ),
 )

@@ -10,19 +10,22 @@ import secrets
 import string
 import time
 from dataclasses import dataclass, field
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
 from .clusters import Cluster, Model
 from .envelopes import DONE, JSON, error_body, event
-from .instances import NoSchema, instance
+from .forms import about_form, formed
+from .images import about_images, images_of, said
 from .settings import Script, Settings
+from .tool_calls import about_tools, asked_calls, in_pieces, results
 
-Delta = tuple[str, str]  # the field of the delta ("content", "reasoning_content") and its text
+# The field of the delta ("content", "reasoning_content", "tool_calls") and its value.
+Delta = tuple[str, Any]
 
 ANSWER = r"""## A sandbox answered
 
 No model was asked. This text comes from the local sandbox, in place of `{model}` on `{cluster}`. \
-Your prompt began with `{quote}`.
+Your prompt began with `{quote}`.{seen}
 
 What you can practise here:
 
@@ -99,7 +102,7 @@ def tokens_sent(body: JSON) -> int:
     """Tokens of all messages of a chat body, or of the prompt of another; 1 or more."""
     messages = [m for m in body.get("messages", ()) if isinstance(m, dict)]
     texts = map(message_text, messages) if messages else [prompt_text(body)]
-    return max(1, tokens(" ".join(texts)))
+    return max(1, tokens(" ".join(texts)) + sum(image.tokens for image in images_of(body)))
 
 
 def quote(text: str) -> str:
@@ -108,53 +111,27 @@ def quote(text: str) -> str:
     return (line[:QUOTE_LENGTH].rstrip() + "…") if len(line) > QUOTE_LENGTH else line or "(nothing)"
 
 
+def _invalid(message: str) -> bytes:
+    found = {"code": 400, "message": message, "type": "invalid_request_error"}
+    return json.dumps({"error": found}).encode()
+
+
 def complaint(route: str, model: Model, body: JSON, settings: Settings) -> bytes | None:
     """What a model server says to a request it cannot serve: a JSON body of status 400."""
     wanted = "embeddings" if route == "embeddings" else "chat"
     if wanted not in model.capabilities:
         message = f"The model {model.name} does not support {wanted} requests."
         return json.dumps(error_body(400, "BadRequestError", message)).encode()
+    if wrong := about_images(model, body):
+        return json.dumps(error_body(400, "BadRequestError", wrong)).encode()
     for name in NUMBERS:
         value = body.get(name)
         if value is not None and not isinstance(value, int | float):
             return _invalid(f"Field '{name}': type must be number, but is {type(value).__name__}")
     if unknown := sorted(settings.refuses.intersection(body)):
         return _invalid(f"Unsupported parameter: '{unknown[0]}' is not supported by this model.")
-    return _about_form(body.get("response_format"))
-
-
-FORMS = ("text", "json_object", "json_schema")
-
-
-def _about_form(form: object) -> bytes | None:
-    """What is wrong with a `response_format`, in a model server's words."""
-    if form is None:
-        return None
-    kind = form.get("type") if isinstance(form, dict) else None
-    if kind not in FORMS or not isinstance(form, dict):
-        return _invalid(f"response_format type must be one of {', '.join(FORMS)}, not {kind!r}")
-    try:
-        formed(form)
-    except NoSchema as wrong:
-        return _invalid(f"JSON schema conversion failed in response_format: {wrong}")
-    return None
-
-
-def _invalid(message: str) -> bytes:
-    found = {"code": 400, "message": message, "type": "invalid_request_error"}
-    return json.dumps({"error": found}).encode()
-
-
-def formed(form: JSON) -> str | None:
-    """The text that a `response_format` asks for; None where any will do. Raises NoSchema."""
-    if form["type"] == "json_object":
-        return json.dumps({"answer": "No model was asked: this is the sandbox."})
-    if form["type"] != "json_schema":
-        return None
-    asked = form.get("json_schema")
-    if not isinstance(asked, dict) or not isinstance(asked.get("schema"), dict):
-        raise NoSchema("no schema is given")
-    return json.dumps(instance(asked["schema"]), ensure_ascii=False)
+    wrong = about_form(body.get("response_format")) or about_tools(body)
+    return _invalid(wrong) if wrong else None
 
 
 @dataclass(frozen=True)
@@ -164,6 +141,7 @@ class Choice:
     index: int
     deltas: tuple[Delta, ...]
     finish_reason: str
+    calls: tuple[JSON, ...] = ()
 
     def text(self, name: str = "content") -> str:
         """The deltas of one field, joined."""
@@ -246,6 +224,8 @@ class Answer:
         message: JSON = {"role": "assistant", "content": choice.text()}
         if choice.text("reasoning_content"):
             message["reasoning_content"] = choice.text("reasoning_content")
+        if choice.calls:
+            message |= {"content": choice.text() or None, "tool_calls": list(choice.calls)}
         whole["message"] = message
         if self.top is not None:
             said = [text for name, text in choice.deltas if name == "content"]
@@ -297,13 +277,19 @@ def compose(body: JSON, model: Model, cluster: Cluster, settings: Settings) -> A
     if reasoning is None:
         reasoning = REASONING if model.reasoning and body.get("reasoning_effort") else []
     thoughts = [("reasoning_content", piece) for piece in pieces(reasoning)]
-    built_in = ANSWER.format(model=model.name, cluster=cluster.name, quote=quote(text))
+    seen = said(images_of(body))
+    built_in = ANSWER.format(model=model.name, cluster=cluster.name, quote=quote(text), seen=seen)
     form = formed(body["response_format"]) if body.get("response_format") else None
 
+    calls = asked_calls(body, text) if settings.answer is None else []
+
     def choice(index: int) -> Choice:
+        if calls:
+            pieces_of = [("tool_calls", [piece]) for piece in in_pieces(calls)]
+            return Choice(index, (*thoughts, *pieces_of), "tool_calls", tuple(calls))
         script = settings.answer
         if script is None:
-            script = form or built_in + _draw(body.get("seed"), index)
+            script = form or built_in + results(body) + _draw(body.get("seed"), index)
         return _chosen(index, [*thoughts, *(("content", piece) for piece in pieces(script))], body)
 
     count = body.get("n")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 from .escaping import escaped
 from .formats import FORMATS
 
+#: Characters of what goes into a tool, or comes out, that are shown.
+MOST_SHOWN = 20_000
 #: Colours follow JupyterLab's theme; elsewhere the fallbacks are readable on light and dark.
 GREY = "color:var(--jp-ui-font-color2,#808080);font-size:0.85em"
 #: Marked as a link also where the front end does not do it.
@@ -56,6 +58,35 @@ def boxed(page: str, *, live: bool = False) -> str:
         # What is sent again and again says once what stands in each cell of the finished table.
         page = _LIVE_STYLE + page.replace(_CELL_STYLE, "")
     return f'<div class="alcf-answer" dir="auto" style="{_WRAP}"{told}>{page}</div>'
+
+
+class ShownCall(Protocol):
+    """A call of a tool: what it is called with, and what it gave (None: nothing yet)."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def arguments(self) -> str: ...
+    @property
+    def result(self) -> str | None: ...
+    @property
+    def failed(self) -> bool: ...
+
+
+def call_html(call: ShownCall) -> str:
+    """A call of a tool in a folded block, its arguments before its result. Never typeset."""
+    state = "…" if call.result is None else " failed" if call.failed else ""
+    result = "" if call.result is None else f"<div>Result</div>{_verbatim(call.result)}"
+    return (
+        f'<details class="alcf-call" style="{_WRAP}"><summary>Tool '
+        f'<span style="{CODE}">{escaped(call.name)}</span>{state}</summary>'
+        f"<div>Arguments</div>{_verbatim(call.arguments)}{result}</details>"
+    )
+
+
+def _verbatim(text: str) -> str:
+    shown = text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}…"
+    return f'<pre style="white-space:pre-wrap">{escaped(shown)}</pre>'
 
 
 def line_html(text: str) -> str:

@@ -55,6 +55,30 @@ def test_prompting(home: Path, sandbox: Sandbox) -> None:
     assert "telescope" in shown(cells, "session().history")
 
 
+def test_answers(home: Path, sandbox: Sandbox) -> None:
+    """Structured answers, images, tools: each cell does what the text above it says."""
+    cells = run("answers.ipynb", home, sandbox)
+    assert "[('name', " in shown(cells, "[(machine.name")
+    assert "Machine(name=" in shown(cells, "from alcf_magics import session")
+    assert "with figure (image " in shown(cells, "%%alcf --chat scaling")
+    assert "1 image arrived" in shown(cells, "%%alcf --chat scaling")
+    assert "scaling · turn 2" in shown(cells, "%%alcf -c")
+    assert "200×200 image/png" in shown(cells, "%%alcf --image field")
+    assert "metis:Llama-4-Maverick" in shown(cells, "[model.place for")
+    assert "run_time" in shown(cells, "%%alcf --tools run_time")
+    assert "Estimate(nodes=" in shown(cells, "@dataclass\nclass Estimate")
+    history = shown(cells, "session().history")
+    assert "[image " in history
+    assert "base64" not in history
+    chats = [r.body for r in sandbox.requests if r.path.endswith("/chat/completions")]
+    images = [str(body["messages"]).count("'image_url': {'url'") for body in chats]
+    assert [count for count in images if count] == [1, 1, 1, 2]
+    given = [m["content"] for body in chats for m in body["messages"] if m["role"] == "tool"]
+    assert any("187" in text for text in given)  # 8 nodes, between 4 and 16
+    schemas = [body["response_format"]["type"] for body in chats if "response_format" in body]
+    assert schemas == ["json_schema"] * 3
+
+
 def test_many(home: Path, sandbox: Sandbox) -> None:
     """A table is classified, embedded, clustered and batched; answers have the table's index."""
     sandbox.answer = "astronomy"

@@ -26,7 +26,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
         times.append(seconds)
 
     monkeypatch.setattr(retries, "count_down", pause)
-    monkeypatch.setattr(retries.time, "monotonic", lambda: times[0])
+    monkeypatch.setattr("alcf_magics.gateway.retries.time.monotonic", lambda: times[0])
     return times
 
 

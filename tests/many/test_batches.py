@@ -470,6 +470,7 @@ def test_a_gateway_that_fails_for_a_moment_ends_no_waiting(
 ) -> None:
     """A batch takes hours, and a network has its moments."""
     quick.batch_seconds = 1
+    session.choose(fault_seconds=0)
     batch = submitted(session, tmp_path)
     quick.scenario = "html_error"
     shown: list[str] = []
@@ -490,6 +491,7 @@ def test_a_gateway_that_goes_on_failing_ends_the_waiting(
     """With its own reason, which stands in the repr, too."""
     monkeypatch.setattr("alcf_magics.many.batches.PATIENCE", 0.0)
     quick.batch_pace = 30
+    session.choose(fault_seconds=0)
     batch = submitted(session, tmp_path)
     quick.scenario = "html_error"
     with pytest.raises(GatewayError, match="web page"):

@@ -82,6 +82,7 @@ def test_a_refusal_ends_all_requests_with_its_own_line(
     """One AlcfError, no group of them, and no coroutine left behind."""
     monkeypatch.setattr(vectors, "MOST_TEXTS", 1)
     session.embed(["a"])
+    session.choose(tokens_seconds=0)
     sandbox.scenario = "tokens_per_minute"
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -254,6 +254,7 @@ def test_what_was_not_answered_whole_is_missing(
     session: Session, sandbox: Sandbox, file: Path
 ) -> None:
     """An error is not kept, and neither is an answer that broke off."""
+    session.choose(fault_seconds=0)
     sandbox.scenario = "cut_mid_stream"
     assert len(session.map(["a"], save=file).failed) == 1
     assert file.read_text() == ""

@@ -336,7 +336,7 @@ def test_unload_leaves_nothing_and_reload_works(own: Kernel, sandbox: Sandbox) -
 @pytest.mark.parametrize(
     ("scenario", "ename", "said"),
     [
-        ("cold_model", "ModelNotReady", "10 to 15 minutes"),
+        ("cold_model", "ModelNotReady", "live elsewhere: -m metis:gpt-oss-120b"),
         ("maintenance", "Maintenance", "maintenance"),
         ("rate_limited", "RateLimited", "again in"),
         ("cut_mid_stream", "StreamBroken", "broke"),
@@ -350,7 +350,8 @@ def test_each_scenario_has_its_error(
     ready: Kernel, sandbox: Sandbox, scenario: str, ename: str, said: str
 ) -> None:
     """Every named failure reaches the cell as its own error, in one line with a next step."""
-    ready.run("%alcf_models")
+    ready.run("%alcf_models\n%config AlcfMagics.fault_seconds = 1")
+    ready.run("%config AlcfMagics.tokens_seconds = 1")
     sandbox.scenario = scenario
     cell = ready.run("%%alcf -m sophia:gpt-oss-120b --out part\nhello")
     assert cell.ename == ename
