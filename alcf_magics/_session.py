@@ -15,28 +15,26 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from .connection import CATALOG_SECONDS, Connection
+from .connection import Connection
 from .many.many_texts import ManyTexts
 from .prompts.one_prompt import OnePrompt
+from .prompts.served_models import ServedModels
 from .settings import NUMBER_NAMES, SETTING_NAMES, Settings, checked_number
-from .told import SILENT, Told
 
 if TYPE_CHECKING:
     from .auth.account import Account
     from .auth.signing import GatewayAuth
-    from .gateway.catalog import Catalog
     from .gateway.chat import Message
     from .gateway.chats import Chats
     from .gateway.completions import Completion
     from .gateway.conversations import Chat, Execution
-    from .gateway.models import Model
     from .history import History
     from .runtime import Runtime
 
     Prompt = str | Sequence[Message | Mapping[str, Any]]
 
 
-class Session(OnePrompt, ManyTexts):
+class Session(ServedModels, OnePrompt, ManyTexts):
     """A login, a gateway and what was asked of it. Safe to use from several threads.
 
     Everything that asks the gateway raises an AlcfError for whatever goes wrong.
@@ -102,38 +100,6 @@ class Session(OnePrompt, ManyTexts):
     def auth(self) -> GatewayAuth:
         """An `httpx.Auth` that keeps requests to the gateway authorised, sync or async."""
         return self._connection.auth
-
-    # What runs
-
-    def catalog(
-        self, *, max_age: float = CATALOG_SECONDS, described: bool = True, told: Told = SILENT
-    ) -> Catalog:
-        """What runs where, at most `max_age` seconds old.
-
-        `described` asks the clusters, too, what they say of their models' capabilities.
-        """
-        return self._connection.catalog(max_age=max_age, described=described, told=told)
-
-    def known_catalog(self) -> Catalog | None:
-        """The catalog that was read last, at once; None before. It may be read behind your back."""
-        return self._connection.known_catalog()
-
-    def resolve(
-        self, name: str = "", cluster: str = "", *, vision: bool = False, told: Told = SILENT
-    ) -> Model:
-        """The model that a name means now; without one the configured one, or the default.
-
-        With `vision` the default is one that takes images.
-        """
-        settings = self.settings
-        name, wanted = settings.meant(name), settings.meant(name or settings.model)
-        # A name says enough: fewer requests, and a first prompt that waits for no turn.
-        catalog = self.catalog(described=not wanted, told=told)
-        if not name:
-            name = wanted
-            if cluster:  # asked for now, and so before what was configured
-                name = catalog.without_cluster(name)
-        return catalog.resolve(name, cluster, vision=vision)
 
     # What was asked
 

@@ -13,12 +13,19 @@ import threading
 import time
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from concurrent.futures import CancelledError
-from dataclasses import dataclass
+from concurrent.futures import CancelledError, wait
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from .errors import AccessDenied, AlcfError, LoginExpired, Maintenance, ModelNotFound, ModelNotReady
-from .settings import Settings
+from .errors import (
+    AccessDenied,
+    AlcfError,
+    LoginExpired,
+    Maintenance,
+    ModelNotFound,
+    ModelNotReady,
+    RequestRefused,
+)
+from .settings import Settings, checked_number
 from .told import SILENT, Told
 
 if TYPE_CHECKING:
@@ -26,9 +33,12 @@ if TYPE_CHECKING:
     from .auth.credentials import Credentials
     from .auth.signing import GatewayAuth
     from .gateway.catalog import Catalog
+    from .gateway.class_mode import PromptPace
     from .gateway.client import Gateway
     from .gateway.completions import Completion
     from .gateway.discovery import Discovery
+    from .gateway.loading import Waiting
+    from .gateway.models import Model
     from .gateway.rate_limit import RateLimit
     from .gateway.retries import Policy
     from .history import History
@@ -38,18 +48,8 @@ T = TypeVar("T")
 
 #: Seconds that a catalog is used again: the gateway itself caches the jobs for as long.
 CATALOG_SECONDS = 60.0
-
-
-@dataclass(frozen=True)
-class _Read:
-    """A catalog, when, where and by whom it was read, and whether with descriptions."""
-
-    catalog: Catalog
-    at: float
-    url: str
-    described: bool
-    logins: int
-
+#: Seconds in which a refusal to load a model comes, if it comes at once.
+START_SECONDS = 1.0
 
 #: Those of this process, for a child that is forked off.
 _ALL: weakref.WeakSet[Connection] = weakref.WeakSet()
@@ -68,12 +68,15 @@ class Connection:
         self._account: Account | None = None
         self._credentials: Credentials | None = None
         self._gateway: Gateway | None = None
+        #: The environment that it was made in: `%env HTTPS_PROXY=…` counts at once.
+        self._way_out: tuple[str, ...] = ()
         self._discovery: Discovery | None = None
+        self._discovered_by = -1
         self._limit: RateLimit | None = None
-        self._read: _Read | None = None
-        #: When it was last read in the background, on the monotonic clock.
+        #: When the catalog was last read in the background, on the monotonic clock.
         self._sought = -math.inf
         self._history: History | None = None
+        self._prompt_pace: PromptPace | None = None
         #: Whether somebody with many prompts was told what a batch does.
         self.knows_of_batches = False
         self._closed = False
@@ -136,19 +139,34 @@ class Connection:
 
         Not to be asked on the event loop itself: an older client is closed there, and waited for.
         """
+        from .network.environment import fingerprint
+
         settings = self.settings()
         url = settings.gateway_url
         with self._lock:
-            if self._gateway is None or self._gateway.url != url:
+            environment = fingerprint()
+            if self._gateway is None or (self._gateway.url, self._way_out) != (url, environment):
                 from .gateway.client import Gateway
                 from .gateway.rate_limit import RateLimit
 
                 self._close_gateway()
                 self._limit = self._limit or RateLimit()
                 self._gateway = Gateway(url, self.auth, self._limit, lambda: self.policy)
+                self._way_out = environment
             assert self._limit is not None
             self._limit.set_rate(settings.requests_per_second)
             return self._gateway
+
+    async def prompt_turn(self, told: Told) -> None:
+        """Wait on the event loop until one more prompt may leave, as class mode has it."""
+        per_minute = self.settings().prompts_per_minute
+        if per_minute <= 0:
+            return
+        if self._prompt_pace is None:
+            from .gateway.class_mode import PromptPace
+
+            self._prompt_pace = PromptPace()
+        await self._prompt_pace.turn(per_minute, told)
 
     @property
     def policy(self) -> Policy:
@@ -162,26 +180,24 @@ class Connection:
         *,
         max_age: float = CATALOG_SECONDS,
         described: bool = True,
+        noticed: bool = False,
         told: Told = SILENT,
     ) -> Catalog:
         """What runs where, at most `max_age` seconds old. Raises an AlcfError.
 
-        `described` asks the clusters, too, what they say of their models' capabilities.
+        `described` asks the clusters, too, what they say of their models' capabilities, `noticed`
+        those under maintenance for the facility's notice.
         """
-        gateway, read = self.gateway, self._read
-        if (
-            read is not None
-            and read.url == gateway.url
-            and read.logins == self.account.logins
-            and (read.described or not described)
-            and time.monotonic() - read.at < max_age
-        ):
-            return read.catalog
-        discovery = self._discovered(gateway)
-        catalog = self.ask(lambda: discovery.catalog(described=described, told=told), told)
-        logins = self.account.logins
-        self._read = _Read(catalog, time.monotonic(), gateway.url, described, logins)
-        return catalog
+        discovery = self.discovery
+        known = discovery.known(max_age=max_age, described=described, noticed=noticed)
+        if known is not None:
+            return known
+        return self.ask(
+            lambda: discovery.catalog(
+                max_age=max_age, described=described, noticed=noticed, told=told
+            ),
+            told,
+        )
 
     def known_catalog(self) -> Catalog | None:
         """The catalog that was read last, however old; asks nothing, and waits for nothing.
@@ -189,21 +205,57 @@ class Connection:
         None where there is none yet. Where it is old, it is read anew in the background, once a
         minute at most, however that goes.
         """
-        read, now, url = self._read, time.monotonic(), self.settings().gateway_url
-        here = read is not None and read.url == url
-        fresh = here and read is not None and now - read.at < CATALOG_SECONDS
+        known, now, url = self._discovery, time.monotonic(), self.settings().gateway_url
+        here = known if known is not None and known.gateway.url == url else None
+        fresh = here is not None and here.known(described=False) is not None
         if not fresh and now - self._sought > CATALOG_SECONDS and not self._closed:
             self._sought = now
             self.runtime.start(self.catalog)
-        return read.catalog if here and read is not None else None
+        return here.last if here is not None else None
 
-    def _discovered(self, gateway: Gateway) -> Discovery:
+    @property
+    def discovery(self) -> Discovery:
+        """Reads the catalog of the gateway in force, for whoever is logged in."""
+        gateway, logins = self.gateway, self.account.logins
         with self._lock:
-            if self._discovery is None or self._discovery.gateway is not gateway:
+            found = self._discovery
+            if found is None or found.gateway is not gateway or self._discovered_by != logins:
                 from .gateway.discovery import Discovery
 
-                self._discovery = Discovery(gateway)
-            return self._discovery
+                found = self._discovery = Discovery(gateway)
+                self._discovered_by = logins
+            return found
+
+    def waiting(self, minutes: float | None = None) -> Waiting:
+        """Waits for models that are not live, on the event loop; 0 minutes: not at all.
+
+        Raises RequestRefused for what is no number of minutes.
+        """
+        from .gateway.loading import Waiting
+
+        try:
+            minutes = checked_number("wait", self.settings().wait if minutes is None else minutes)
+        except ValueError as error:
+            raise RequestRefused(f"{error}.", "Nothing was sent; it is in minutes.") from None
+        return Waiting(self.gateway, self.discovery, 60 * minutes)
+
+    def start(self, place: Model) -> None:
+        """Have a model loaded: the request that does it waits in the background.
+
+        Returns when it has gone out, or has been refused: then raises that.
+        """
+        from .gateway.loading import started
+
+        gateway, discovery = self.gateway, self.discovery
+        future = self.runtime.spawn(lambda: started(gateway, discovery, place))
+        try:
+            if wait([future], timeout=START_SECONDS).done:
+                with self.noting():
+                    future.result()
+        except BaseException:
+            future.cancel()
+            raise
+        discovery.forget()  # it is on its way now
 
     def ask(self, call: Callable[[], Awaitable[T]], told: Told = SILENT) -> T:
         """What the gateway answers to one call, which tries again itself as the policy has it.
@@ -279,8 +331,10 @@ class Connection:
         """Learn from a refusal: the next login is a real one, and the catalog is read anew."""
         if isinstance(error, LoginExpired):
             self.account.note_refusal(error)
-        if isinstance(error, ModelNotReady | ModelNotFound | Maintenance | AccessDenied):
-            self._read = None  # it said otherwise: another place may be better now
+        wrong = ModelNotReady | ModelNotFound | Maintenance | AccessDenied
+        said = isinstance(error, wrong) and error.status is not None  # by the gateway, not by us
+        if said and self._discovery is not None:
+            self._discovery.forget()  # it said otherwise: another place may be better now
 
     @property
     def history(self) -> History:
@@ -295,6 +349,11 @@ class Connection:
     def _sent_again(self, old: Completion) -> Completion:
         from .exchanges import Exchange
 
+        if old.recorded:
+            raise AlcfError(
+                "This answer came from a file: there is no place to send its prompt to.",
+                "Run its cell with --fresh.",
+            )
         format = old.format if old.request.form is None else "json"
         return Exchange(
             self, old.place, old.request, asked=old.asked, format=format, key=old.key
@@ -312,7 +371,7 @@ class Connection:
                 self._runtime.close()
                 self._runtime = None
             self._closed = True
-            self._account = self._credentials = self._read = self._discovery = None
+            self._account = self._credentials = self._discovery = None
             atexit.unregister(self.close)
 
     def _close_gateway(self) -> None:

@@ -7,6 +7,7 @@ configuration, history and kernels are neither used nor touched.
 from __future__ import annotations
 
 import contextlib
+import copy
 import json
 import os
 import re
@@ -287,8 +288,19 @@ def _last_line(log: Path) -> str:
 
 
 def _html(notebook: Any) -> str:
+    """A page of the notebook. Its mathematics is there without a network, which brings it the
+    typesetter of nbconvert's pages."""
     from nbconvert import HTMLExporter
 
+    from .markdown.mathml import markdown_with_mathml, with_mathml
+
+    notebook = copy.deepcopy(notebook)
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            cell.source = markdown_with_mathml(cell.source)
+        for output in cell.get("outputs", ()):
+            if "text/html" in output.get("data", ()):
+                output.data["text/html"] = with_mathml(output.data["text/html"])
     exporter = HTMLExporter(template_name="lab")
     body, _ = exporter.from_notebook_node(notebook, {"metadata": {"name": "Quickstart"}})
     return str(body)

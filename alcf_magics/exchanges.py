@@ -17,16 +17,19 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from concurrent.futures import CancelledError
 from dataclasses import replace
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
 from .errors import AlcfError, StreamBroken, in_one_line, interrupted_prompt
-from .gateway.accumulator import Accumulator, Follower
+from .gateway.accumulator import Accumulator, Pieces
+from .gateway.body_size import GREW, check_size
 from .gateway.calls import Call
+from .gateway.cassettes import Cassette
 from .gateway.chat import ChatRequest
 from .gateway.chunks import Chunk
 from .gateway.completions import Completion
 from .gateway.models import Model
 from .gateway.places import Places
+from .gateway.replaying import Replay
 from .gateway.retries import Policy
 from .gateway.rounds import Rounds
 from .gateway.sending import Sending, Wait, no_wait
@@ -86,7 +89,9 @@ class Exchange:
     the answer, and `bind` gets the completion, however the answer ended; what goes wrong in a
     view costs nobody the answer. `asking` is where the prompt belongs, `key` that of what is asked,
     see answer_file.py; `toolbox` has the tools that the model may call. `gateway` is a client of
-    the caller's own; what is not `kept` is left out of the history. Whatever ends the answer early
+    the caller's own; what is not `kept` is left out of the history. `recorded` is the answer, where
+    it is known: nothing is sent then. Others are kept in the `cassette`, where there is one.
+    Whatever ends the answer early
     carries the part that came as `.completion`: an AlcfError, or KeyboardInterrupt.
     """
 
@@ -110,6 +115,8 @@ class Exchange:
         toolbox: Toolbox | None = None,
         gateway: Gateway | None = None,
         kept: bool = True,
+        cassette: Cassette | None = None,
+        recorded: Completion | None = None,
     ) -> None:
         self.place = place
         #: The requests of this prompt; most have one.
@@ -130,16 +137,22 @@ class Exchange:
         self._draws = True
         self._told = told
         self._kept = kept
-        self._sending = Sending(
-            # Asked for here: an older client is closed on the event loop, and waited for.
-            gateway or connection.gateway,
-            places or Places.only(place),
-            self.rounds,
-            request_for or (lambda place: replace(request, model=place.name)),
-            policy=policy or connection.policy,
-            told=told,
-            session_id=asking.session_id if asking is not None else "",
-            wait=wait,
+        self._cassette = cassette
+        self._replay = None if recorded is None else Replay(recorded)
+        self._sending = (
+            cast(Sending, self._replay)
+            if self._replay is not None
+            else Sending(
+                # Asked for here: an older client is closed on the event loop, and waited for.
+                gateway or connection.gateway,
+                places or Places.only(place),
+                self.rounds,
+                request_for or (lambda place: replace(request, model=place.name)),
+                policy=policy or connection.policy,
+                told=told,
+                session_id=asking.session_id if asking is not None else "",
+                wait=wait,
+            )
         )
 
     def run(self) -> Completion:
@@ -170,9 +183,11 @@ class Exchange:
         """
         async with self:
             while True:
+                if not self.rounds.past:
+                    await self._connection.prompt_turn(self._told)
                 chunks = await self._sending.whole(self.answer.sent)
                 self._with([(time.monotonic(), chunks)])
-                if not (why := self.rounds.go_on(self.answer)):
+                if not (why := self._goes_on()):
                     break
                 self._begin_round(why)
         assert self.completion is not None
@@ -194,7 +209,7 @@ class Exchange:
         while True:
             for reads in self._connection.runtime.iterate(self._reads):
                 yield self._with(reads)
-            if not (why := self.rounds.go_on(self.answer)):
+            if not (why := self._goes_on()):
                 return
             self._begin_round(why)
 
@@ -205,7 +220,7 @@ class Exchange:
             async with contextlib.aclosing(arriving) as all_reads:
                 async for reads in all_reads:
                     yield self._with(reads)
-            if not (why := await self.rounds.ago_on(self.answer)):
+            if self._replay is not None or not (why := await self.rounds.ago_on(self.answer)):
                 return
             self._begin_round(why)
 
@@ -216,7 +231,8 @@ class Exchange:
                 self.answer.add(chunk, at)
         if self.answer.began:
             self._begin()
-        self._told.tick()
+        if self._view is None:  # else it is the view that says what is waited for
+            self._told.tick()
         return self.answer
 
     def _follow(self) -> None:
@@ -240,10 +256,19 @@ class Exchange:
         """Another request goes out: what came is no refusal, and its answer comes anew."""
         self._begin()
         self._show(lambda view: view.begin_again(why))
+        check_size(self.rounds.sending, self.place, GREW)
         self.answer = Accumulator(self.request.model, time.monotonic())
 
-    def _reads(self) -> AsyncGenerator[list[Chunk]]:
-        return self._sending.reads(self.answer.sent)
+    def _goes_on(self) -> str:
+        """Why there is another round, in words. A recorded answer is that of the last one."""
+        return "" if self._replay is not None else self.rounds.go_on(self.answer)
+
+    async def _reads(self) -> AsyncGenerator[list[Chunk]]:
+        if self._replay is None and not self.rounds.past:
+            await self._connection.prompt_turn(self._told)
+        async with contextlib.aclosing(self._sending.reads(self.answer.sent)) as reads:
+            async for chunks in reads:
+                yield chunks
 
     # How it ends
 
@@ -291,12 +316,14 @@ class Exchange:
 
     def _complete(self) -> None:
         """The answer is whole: read it, keep it, show it. Raises AnswerInvalid."""
-        self._connection.account.note_answer()
+        if self._replay is None:
+            self._connection.account.note_answer()
         self._begin()  # also where nothing came, and that is the answer
         completion, unread = self.rounds.read(self._as_completion())
         self._keep(completion)
         if unread is None:
             self._show(lambda view: view.finish(completion))
+            self._record(completion)
             return
         unread.completion = completion
         self._show(lambda view: view.fail(completion, unread.what))
@@ -307,6 +334,8 @@ class Exchange:
         self._follow()
         if isinstance(error, AlcfError):
             self._connection.note(error)
+            if self._cassette is not None:
+                self._cassette.note(error)
         began = self.answer.began or bool(self.rounds.past)
         if began or isinstance(error, StreamBroken | KeyboardInterrupt):
             self._keep(self._as_completion())
@@ -320,14 +349,20 @@ class Exchange:
 
     def _as_completion(self) -> Completion:
         rounds = self.rounds
-        completion = self.answer.completion(
-            self.request, self.place, asked=self._asked, key=self._key
-        )
-        completion = rounds.together(completion, self.answer)
+        if self._replay is not None:
+            completion = self._replay.so_far(self.answer)
+        else:
+            completion = self.answer.completion(self.request, self.place)
+            completion = rounds.together(completion, self.answer)
         notes = rounds.notes
         if self._asking is not None and self._begun:
             notes = [self._asking.about(completion), *notes]
-        return replace(completion, noted=" · ".join(filter(None, notes)))
+        noted = " · ".join(filter(None, notes))
+        return replace(completion, asked=self._asked, key=self._key, noted=noted)
+
+    def _record(self, completion: Completion) -> None:
+        if self._cassette is not None and self._replay is None:
+            self._cassette.keep(completion, self._told)
 
     def _keep(self, completion: Completion) -> None:
         """Keep the completion, once."""
@@ -352,7 +387,7 @@ class Exchange:
 
 def pieces(exchange: Exchange) -> Iterator[str]:
     """The pieces of the answer's text as they come."""
-    text = Follower()
+    text = Pieces(exchange.rounds.may_replace)
     with exchange:
         for answer in exchange:
             if piece := text.new(answer):

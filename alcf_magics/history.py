@@ -73,16 +73,16 @@ class History(Sequence[Completion]):
                 completion.usage.prompt_tokens if completion.usage else None,
                 completion.usage.completion_tokens if completion.usage else None,
                 completion.seconds,
-                completion.finish_reason or "early",
+                _ended(completion),
             )
             for index, completion in enumerate(self)
         ]
 
     def totals(self) -> dict[str, Usage]:
-        """Tokens by model, over all completions whose usage is known."""
+        """Tokens by model, over all completions whose usage is known; recorded ones cost none."""
         totals: dict[str, Usage] = {}
         for completion in self:
-            if completion.usage is not None:
+            if completion.usage is not None and not completion.recorded:
                 before = totals.get(completion.model, Usage())
                 totals[completion.model] = before + completion.usage
         return totals
@@ -118,6 +118,11 @@ class History(Sequence[Completion]):
 def _beginning(text: str) -> str:
     # A row is a line: what turns its direction stays in the answer's own block.
     return line(text[: 4 * BEGINNING], BEGINNING)
+
+
+def _ended(completion: Completion) -> str:
+    ended = completion.finish_reason or "early"
+    return f"{ended}, recorded" if completion.recorded else ended
 
 
 def _out(usage: Usage) -> str:

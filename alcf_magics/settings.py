@@ -45,8 +45,10 @@ class Settings:
     `session_policies` (comma-separated policy ids) and `session_domains` (comma-separated
     domains) are what Globus is asked to require of the login; an empty text asks for nothing.
     `system` is the system text of a request that has none, `aliases` are names of a person's own
-    for models. `requests_per_second` is how many requests may leave (0: as many as there are); the
-    seconds below it are the budgets and time-outs of gateway/retries.py.
+    for models. `wait` is for how many minutes a model that is not live is waited for (0: not at
+    all). `cassette` is a file of recorded answers, see gateway/cassettes.py.
+    `prompts_per_minute` and `requests_per_second` are how many may leave (0: as many as there are);
+    the seconds below it are the budgets and time-outs of gateway/retries.py.
     """
 
     gateway_url: str = PRODUCTION_GATEWAY
@@ -56,6 +58,9 @@ class Settings:
     session_domains: str = ""
     system: str = ""
     aliases: Mapping[str, str] = field(default_factory=dict)
+    wait: float = 20.0
+    cassette: str = ""
+    prompts_per_minute: float = 0.0
     requests_per_second: float = 10.0
     address_seconds: float = 3.0
     fault_seconds: float = 20.0

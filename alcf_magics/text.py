@@ -61,6 +61,19 @@ def line(text: object, limit: int = LINE) -> str:
     return one if len(one) <= limit else one[: limit - 1].rstrip() + "…"
 
 
+def said_by(error: BaseException) -> str:
+    """An exception's own words; empty where it has none, or cannot say them."""
+    try:
+        return clean(str(error))
+    except Exception:  # of somebody else's class
+        return ""
+
+
+def why_of(error: BaseException) -> str:
+    """The same as one line, or its class."""
+    return line(said_by(error)) or type(error).__name__
+
+
 def integer(written: str) -> int | None:
     """A whole number as JSON writes it; None for one without end, which says nothing.
 

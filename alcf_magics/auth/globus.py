@@ -23,7 +23,9 @@ from ..errors import (
     LoginExpired,
     LoginFailed,
 )
-from ..settings import CLIENT_ID, is_loopback
+from ..network.environment import Way, client_options, trusted_by, way_to
+from ..network.trouble import CHECK_NETWORK, trouble_of
+from ..settings import CLIENT_ID
 from ..text import line
 from .authorization import PendingLogin
 from .grants import Grant, gateway_grant, grants_from_answer
@@ -145,17 +147,19 @@ class GlobusAuth:
         and no traceback of the waiting thread holds what was sent.
         """
         url = f"{self.server}/v2/oauth2/{path}"
-        result: list[_Answer | str] = []
+        result: list[_Sent] = []
         thread = threading.Thread(target=_send, args=(url, form, result), daemon=True)
         begun = time.monotonic()
         thread.start()
         while thread.is_alive() and time.monotonic() - begun < self._seconds:
             thread.join(0.05)
-        sent = result[0] if result else "no answer in time"
-        if isinstance(sent, str):
+        sent = result[0] if result else ("no answer in time", CHECK_NETWORK)
+        if isinstance(sent, AlcfError):
+            raise sent
+        if isinstance(sent, tuple):
+            why, next_step = sent
             raise GatewayUnreachable(
-                f"Globus at {self.server} cannot be reached ({sent}).",
-                "Check the network (on a compute node: the proxy), and try again.",
+                f"Globus at {self.server} cannot be reached ({why}).", next_step
             )
         try:
             answer = parsed(sent.body)
@@ -222,19 +226,25 @@ class _Answer:
     body: HiddenBytes
 
 
-def _send(url: str, form: Mapping[str, str | Secret], result: list[_Answer | str]) -> None:
-    """Send a form, and put the answer, or in a word why there is none, into `result`."""
+#: An answer, or why there is none: an error, or in words with what to do next.
+_Sent = _Answer | AlcfError | tuple[str, str]
+
+
+def _send(url: str, form: Mapping[str, str | Secret], result: list[_Sent]) -> None:
+    """Send a form, and put the answer, or why there is none, into `result`."""
+    way = Way()
     try:
-        # Loopback is never reached through a proxy, whatever the environment says.
-        loopback = is_loopback(urlsplit(url).hostname)
-        with httpx.Client(timeout=TIMEOUT, trust_env=not loopback) as client:
+        way = way_to(url)
+        with httpx.Client(timeout=TIMEOUT, **client_options(way, trusted_by(url))) as client:
             plain = {k: v.reveal() if isinstance(v, Secret) else v for k, v in form.items()}
             # What is not asked for is not unpacked: a few bytes may become gigabytes.
             asked = client.stream("POST", url, data=plain, headers={"Accept-Encoding": "identity"})
             with asked as response:
                 result.append(_Answer(response.status_code, _beginning(response)))
+    except AlcfError as error:
+        result.append(error)
     except Exception as error:  # whatever proxies, certificates and resolvers come up with
-        result.append(type(error).__name__)
+        result.append(trouble_of(error, way))
 
 
 def _beginning(response: httpx.Response) -> HiddenBytes:

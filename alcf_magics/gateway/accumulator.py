@@ -50,7 +50,9 @@ class Accumulator:
     """Adds chunks up. `model` is the name asked for, in case the answer is silent.
 
     Times are on the clock that stamps each `add`: `started` when the request left, `first_token`
-    the first piece of text or reasoning, `last` the last chunk.
+    the first piece of text or reasoning, `last_token` the last one, `first_text` the first text
+    that a reader sees, `first_thought` and `last_thought` the reasoning's, and `last` the last
+    chunk.
     """
 
     def __init__(self, model: str, started: float) -> None:
@@ -59,8 +61,14 @@ class Accumulator:
         self.usage: Usage | None = None
         self.started = started
         self.first_token: float | None = None
+        self.last_token: float | None = None
+        self.first_text: float | None = None
+        self.first_thought: float | None = None
+        self.last_thought: float | None = None
         self.last = started
         self._choices: dict[int, _Parts] = {}
+        self._content: Text | None = None
+        self._thought = 0
 
     def sent(self, at: float) -> None:
         """The request leaves now: what it waited for before is no time of the model's."""
@@ -81,8 +89,23 @@ class Accumulator:
             if parts is None:
                 parts = self._choices[delta.index] = _Parts()
             parts.add(delta)
-            if self.first_token is None and (delta.content or delta.reasoning):
-                self.first_token = at
+            if delta.content or delta.reasoning:
+                self._note_token(at)
+
+    def _note_token(self, at: float) -> None:
+        if self.first_token is None:
+            self.first_token = at
+        self.last_token = at
+        texts = self._first.texts
+        if texts.reasoning.length != self._thought:
+            self._thought = texts.reasoning.length
+            self.last_thought = at
+            if self.first_thought is None:
+                self.first_thought = at
+        if texts.content is not self._content:  # what came before was reasoning
+            self._content, self.first_text = texts.content, None
+        if self.first_text is None and texts.content.length and str(texts.content).strip():
+            self.first_text = at
 
     @property
     def content(self) -> Text:
@@ -133,8 +156,27 @@ class Accumulator:
         return None if self.first_token is None else round(self.first_token - self.started, 3)
 
     @property
+    def first_text_seconds(self) -> float | None:
+        """Seconds from sending to the first text that a reader sees; None before it."""
+        return None if self.first_text is None else round(self.first_text - self.started, 3)
+
+    @property
+    def token_seconds(self) -> float | None:
+        """Seconds from the first token to the last; None where none came."""
+        return _between(self.first_token, self.last_token)
+
+    @property
+    def reasoning_seconds(self) -> float | None:
+        """Seconds from the first token of the reasoning to the last; None where none came."""
+        return _between(self.first_thought, self.last_thought)
+
+    @property
     def _first(self) -> _Parts:
         return self._choices[min(self._choices)] if self._choices else _Parts()
+
+
+def _between(first: float | None, last: float | None) -> float | None:
+    return None if first is None or last is None else round(last - first, 3)
 
 
 class Follower:
@@ -156,6 +198,39 @@ class Follower:
     def rest(self, text: str) -> str:
         """What is left of the whole text."""
         return text[self.seen :]
+
+
+class Pieces:
+    """Passes the text of a prompt's answers on to a reader from whom no piece can be taken back.
+
+    A later answer begins behind an empty line. `at_end` says that an answer may give way to
+    another one: then nothing is passed on before the last one is whole.
+    """
+
+    def __init__(self, at_end: bool = False) -> None:
+        self._at_end = at_end
+        self._answer: Accumulator | None = None
+        self._text = Follower()
+        self._passed = self._behind = False
+
+    def new(self, answer: Accumulator) -> str:
+        """What came since."""
+        if self._at_end:
+            return ""
+        if answer is not self._answer:
+            self._answer, self._text, self._behind = answer, Follower(), self._passed
+        return self._piece(self._text.new(answer))
+
+    def rest(self, text: str) -> str:
+        """What is left of the whole text of the last answer."""
+        return self._piece(self._text.rest(text))
+
+    def _piece(self, piece: str) -> str:
+        if not piece:
+            return ""
+        gap = "\n\n" if self._behind else ""
+        self._passed, self._behind = True, False
+        return gap + piece
 
 
 def _more_logprobs(before: dict[str, Any], piece: Mapping[str, Any]) -> dict[str, Any]:

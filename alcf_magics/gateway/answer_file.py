@@ -15,6 +15,7 @@ import calendar
 import contextlib
 import hashlib
 import json
+import math
 import re
 import time
 from collections.abc import Container, Iterable, Iterator, Mapping
@@ -23,7 +24,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from ..errors import AlcfError
-from ..text import clean, integer, line
+from ..text import clean, integer, line, words
 from .chat import ChatRequest, Message
 from .chunks import Usage
 from .completions import Choice, Completion
@@ -124,7 +125,7 @@ def restored(value: Mapping[str, Any]) -> Completion:
 
     Raises ValueError, TypeError, KeyError, AttributeError or an AlcfError for what is none.
     """
-    parameters = value["parameters"]
+    parameters = cleaned(dict(value["parameters"]))
     model = line(parameters["model"])
     cluster, framework = line(value["cluster"]), line(value["framework"])
     return Completion(
@@ -154,9 +155,20 @@ def _choices(value: Mapping[str, Any]) -> Iterator[Choice]:
             clean(choice["text"]),
             clean(choice["reasoning"]),
             line(choice["finish_reason"]) or None,
-            tuple(dict(call) for call in choice.get("tool_calls") or ()),
+            tuple(cleaned(dict(call)) for call in choice.get("tool_calls") or ()),
             None if logprobs is None else dict(logprobs),
         )
+
+
+def cleaned(value: Any) -> Any:
+    """A value of JSON with all its texts cleaned, as those of a call are on the wire."""
+    if isinstance(value, str):
+        return words(value)
+    if isinstance(value, list):
+        return [cleaned(inner) for inner in value]
+    if isinstance(value, dict):
+        return {words(name): cleaned(inner) for name, inner in value.items()}
+    return value
 
 
 def _seconds(value: Any) -> float | None:
@@ -236,7 +248,15 @@ class AnswerFile:
 
 
 #: What a line may raise that is no answer.
-_NO_ANSWER = (ValueError, TypeError, KeyError, AttributeError, AlcfError)
+_NO_ANSWER = (
+    ValueError,
+    TypeError,
+    KeyError,
+    AttributeError,
+    ArithmeticError,
+    RecursionError,
+    AlcfError,
+)
 
 
 def _written(lines: Iterable[Mapping[str, Any]]) -> bytes:
@@ -247,10 +267,17 @@ def _written(lines: Iterable[Mapping[str, Any]]) -> bytes:
 def _object(raw: bytes) -> dict[str, Any] | None:
     try:
         # A decoder that drops a byte order mark, which some editors put in front.
-        value = json.loads(raw.decode("utf-8-sig", "replace"), parse_int=integer)
+        text = raw.decode("utf-8-sig", "replace")
+        value = json.loads(text, parse_int=integer, parse_float=_finite, parse_constant=_finite)
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
+
+
+def _finite(written: str) -> float | None:
+    """A number; None for one that no JSON may hold, as a notebook's metadata is."""
+    number = float(written)
+    return number if math.isfinite(number) else None
 
 
 def _check(file: IO[bytes], path: Path) -> None:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 BODY_LIMIT = 2_621_440
 
 SMALLER = "Nothing was sent. Send less at once: fewer or smaller images, less text."
+#: Of a later request of a prompt: what tools gave, or an answer to be repaired, is in it.
+GREW = "It was not sent; what came is kept. Let the tools return less, or allow fewer --rounds."
 TRIM = (
     "Nothing was sent. Leave the oldest images and turns out of what is sent: --trim (in Python "
     "trim=True), or begin another chat."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
@@ -13,10 +14,17 @@ from ..errors import ModelNotFound, ModelNotReady
 from ..showing.display import CODE, line_html
 from ..showing.escaping import escaped
 from ..showing.tables import html_table, shown, text_table
-from .families import bare, family_rank, same_model
-from .models import Model, Status
+from ..showing.times import lasting, moment
+from .families import bare, capabilities_of, family_rank, same_model
+from .models import Job, Model, Status
 
 COLUMNS = ("model", "cluster", "status", "capabilities", "context window")
+JOB_COLUMNS = ("host", "job", "walltime")
+
+#: Letters of a name's beginning that may stand for it.
+LEAST_LETTERS = 3
+#: Seconds after which a table says how old it is.
+FRESH_SECONDS = 5.0
 
 #: How like a name another one is that may have been meant, from 0 to 1.
 _NEAR = 0.6
@@ -29,6 +37,7 @@ _DOTS = {
     Status.QUEUED: "#c98a00",
     Status.UNKNOWN: "#808080",
     Status.OFFLINE: "#808080",
+    Status.DISCONNECTED: "#c0392b",
     Status.MAINTENANCE: "#c0392b",
 }
 
@@ -38,11 +47,17 @@ class Catalog:
     """Models in the gateway's order. Iterates live ones first, as they are shown.
 
     `clusters` names every cluster listed; `notes` says, a line each, what could not be read.
+    `read_at` is when it was read, in seconds since 1970 (0: not known), and `counts_for` the
+    seconds in which looking again shows nothing new. `with_jobs` shows the jobs, too: host, id
+    and the walltime used.
     """
 
     models: tuple[Model, ...]
     clusters: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    read_at: float = 0.0
+    counts_for: float = 60.0
+    with_jobs: bool = False
 
     def __iter__(self) -> Iterator[Model]:
         return iter(sorted(self.models, key=lambda model: model.status))
@@ -57,19 +72,39 @@ class Catalog:
         return table_text(self)
 
     def _repr_html_(self) -> str:
-        """The table of models, and what could not be read."""
-        rows = [row_of(model) for model in self]
+        """The table of models, and what there is to say of it."""
+        rows = [self._row(model) for model in self]
         decorated = []
         for model, row in zip(self, rows, strict=True):
-            name, cluster, status, words, window = (escaped(shown(cell)) for cell in row)
+            name, cluster, status, *rest = (escaped(shown(cell)) for cell in row)
             dot = f'<span aria-hidden="true" style="color:{_DOTS[model.status]}">●</span> '
-            decorated.append(
-                [f'<span style="{CODE}">{name}</span>', cluster, dot + status, words, window]
-            )
-        notes = "".join(line_html(note) for note in self.notes)
+            decorated.append([f'<span style="{CODE}">{name}</span>', cluster, dot + status, *rest])
+        notes = "".join(map(line_html, self.remarks))
         if not rows:
             notes = line_html(_NO_MATCH) + notes
-        return html_table(COLUMNS, rows, decorated, unbroken=(0, 1)) + notes
+        return html_table(self.columns, rows, decorated, unbroken=(0, 1)) + notes
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of the table."""
+        return COLUMNS + JOB_COLUMNS if self.with_jobs else COLUMNS
+
+    def _row(self, model: Model) -> tuple[str | int | None, ...]:
+        job = model.job or Job()
+        jobs = (job.host, job.id, job.walltime) if self.with_jobs else ()
+        return (*row_of(model), *jobs)
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What stands below the table: notices of maintenance, what could not be read, its age."""
+        notices = dict.fromkeys(f"{m.cluster}: {m.notice}" for m in self.models if m.notice)
+        return (*notices, *self.notes, *filter(None, [self._age()]))
+
+    def _age(self) -> str:
+        age = time.time() - self.read_at
+        if not self.read_at or age < FRESH_SECONDS:
+            return ""
+        return f"As of {moment(self.read_at)}, {lasting(age)} ago."
 
     def select(self, pattern: str = "", cluster: str = "", live: bool = False) -> Catalog:
         """The part whose names contain `pattern` (or match it, with * and ?), on one cluster.
@@ -103,12 +138,17 @@ class Catalog:
 
         A name counts without regard to case, with or without its organisation, and by the table
         of names that mean the same; `cluster:model` names one place. Live goes before not live,
-        the exact name before others, then the gateway's order. Without a name: the live chat model
-        of the first family in models.yaml, with `vision` one that takes images. Raises
-        ModelNotFound with the three nearest names, or ModelNotReady.
+        the exact name before others, then the gateway's order. A name that is none counts as the
+        beginning of one, if of one model alone; and `cluster:name` as it was typed: the server
+        knows aliases and reserved models that it lists nowhere. Without a name: the live chat
+        model of the first family in models.yaml, with `vision` one that takes images, or where no
+        states can be read, the first of those. Raises ModelNotFound with the three nearest names,
+        or ModelNotReady.
         """
+        named = bool(cluster)
         before, colon, after = name.partition(":")
         if colon and before.casefold() in {known.casefold() for known in self.clusters}:
+            named = True
             if cluster and cluster.casefold() != before.casefold():
                 raise ModelNotFound(
                     f"{name!r} is on {before}, and {cluster} was asked for.", "Name one cluster."
@@ -121,6 +161,9 @@ class Catalog:
         if not name:
             return _default(models, cluster, vision)
         candidates = [model for model in models if same_model(name, model.name)]
+        candidates = candidates or _begun_with(name, models)
+        if not candidates and named and models and name.isprintable():
+            return _as_typed(name, models)
         if not candidates:
             where = f" on {cluster}" if cluster else ""
             raise ModelNotFound(f"There is no model {name!r}{where}.", _nearest(name, models))
@@ -133,6 +176,11 @@ class Catalog:
             ),
         )
 
+    def at(self, place: Model) -> Model | None:
+        """The model at the same place as another one, as it is now."""
+        same = (m for m in self.models if m.place == place.place and m.framework == place.framework)
+        return next(same, None)
+
     def without_cluster(self, name: str) -> str:
         """A model's name without the cluster in front of it, if it has one."""
         before, colon, after = name.partition(":")
@@ -144,42 +192,60 @@ class Catalog:
         import pandas
 
         return pandas.DataFrame(
-            [dict(zip(COLUMNS, row_of(model), strict=True)) for model in self],
-            columns=list(COLUMNS),
+            [dict(zip(self.columns, self._row(model), strict=True)) for model in self],
+            columns=list(self.columns),
         )
 
 
 def row_of(model: Model) -> tuple[str, str, str, str, int | None]:
     """One row of the table; the context window in tokens, None where not known."""
-    status = str(model.status)
-    if model.estimated_start:
-        status += f", estimated start {_short_start(model.estimated_start)}"
     words = ", ".join(model.capabilities.words)
-    return model.name, model.cluster, status, words, model.capabilities.context_window
-
-
-def _short_start(text: str) -> str:
-    """`Mon Nov  2 18:30:00 2026 (Chicago time)` without seconds, year and spare spaces."""
-    match = re.fullmatch(r"(\w+ \w+ +\d+) +(\d+:\d+)(?::\d+)?(?: \d{4})?( \(.*\))?", text)
-    return " ".join(f"{match[1]} {match[2]}{match[3] or ''}".split()) if match else text
+    return model.name, model.cluster, model.state, words, model.capabilities.context_window
 
 
 def table_text(catalog: Catalog) -> str:
-    """The table as aligned text, a line a model, and what could not be read."""
-    lines = [text_table(COLUMNS, [row_of(model) for model in catalog])]
+    """The table as aligned text, a line a model, and what there is to say of it."""
+    lines = [text_table(catalog.columns, [catalog._row(model) for model in catalog])]
     if not len(catalog):
         lines.append(f"({_NO_MATCH})")
-    return "\n".join([*lines, *catalog.notes])
+    return "\n".join([*lines, *catalog.remarks])
 
 
 def _default(models: Sequence[Model], cluster: str, vision: bool) -> Model:
-    chats = [model for model in models if model.live and model.capabilities.chat]
-    if chats:
-        chats = [m for m in chats if vision and m.capabilities.vision] or chats
-        return min(chats, key=lambda model: family_rank(model.name))
+    chats = [model for model in models if model.capabilities.chat]
+    for status in (Status.LIVE, Status.UNKNOWN):
+        if found := [model for model in chats if model.status is status]:
+            found = [m for m in found if vision and m.capabilities.vision] or found
+            return min(found, key=lambda model: family_rank(model.name))
     where = f" on {cluster}" if cluster else ""
     raise ModelNotReady(
         f"No chat model is live{where} just now.", "Name one with -m; see %alcf_models"
+    )
+
+
+def _begun_with(beginning: str, models: Sequence[Model]) -> list[Model]:
+    """The places of the one model whose name begins so; none where that may mean several."""
+    wanted = beginning.casefold()
+    found = [
+        model
+        for model in models
+        if model.name.casefold().startswith(wanted) or bare(model.name).startswith(wanted)
+    ]
+    alone = all(same_model(found[0].name, model.name) for model in found)
+    return found if alone and len(wanted) >= LEAST_LETTERS else []
+
+
+def _as_typed(name: str, models: Sequence[Model]) -> Model:
+    """A place of this name where some models are: which of them is live says nothing of it."""
+    beside = next((model for model in models if model.capabilities.chat), models[0])
+    return Model(
+        name=name,
+        cluster=beside.cluster,
+        framework=beside.framework,
+        base_url=beside.base_url,
+        status=Status.UNKNOWN,
+        capabilities=capabilities_of(name),
+        refuses=beside.refuses,
     )
 
 

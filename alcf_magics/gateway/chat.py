@@ -169,6 +169,15 @@ class ChatRequest:
         return hashlib.sha256("\n".join(texts).encode()).hexdigest() if texts else ""
 
 
+def one_token(model: str) -> dict[str, Any]:
+    """The smallest request that makes a model answer, or be loaded. It is not streamed.
+
+    A stream would be refused while the model loads.
+    """
+    hello = {"role": "user", "content": "Hi"}
+    return {"model": model, "messages": [hello], "max_tokens": 1, "stream": False}
+
+
 def estimate(messages: Iterable[Message]) -> int:
     """About how many tokens messages make, their images with them."""
     messages = tuple(messages)

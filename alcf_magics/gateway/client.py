@@ -25,8 +25,8 @@ from ..errors import (
     GatewayUnreachable,
     StreamBroken,
 )
-from ..settings import is_loopback
-from ..text import line
+from ..network.environment import client_options, trusted_by, way_to
+from ..network.trouble import is_trust, trouble_of
 from ..told import SILENT, Told
 from .bodies import (
     FirstToken,
@@ -79,23 +79,21 @@ class Gateway:
         self._auth = auth
         self._limit = limit or RateLimit()
         self._policy = policy
-        # Loopback is never reached through a proxy, whatever the environment says.
-        trust_env = not is_loopback(httpx.URL(url).host)
         trouble = ""
         try:
+            self._way = way_to(url)
             # Reading them takes a while: further clients use the same.
-            self._certificates = certificates or httpx.create_ssl_context(trust_env=trust_env)
+            self._certificates = certificates or trusted_by(url)
             self._client = httpx.AsyncClient(
                 auth=auth,
-                verify=self._certificates,
+                **client_options(self._way, self._certificates),
                 timeout=httpx.Timeout(READ_TIMEOUT, connect=Policy().connect_seconds),
-                trust_env=trust_env,
                 headers={"User-Agent": "alcf-magics", "Accept-Encoding": "identity"},
                 # As a hook, so that the repeated request after a refresh waits its turn, too.
                 event_hooks={"request": [self._turn], "response": [self._taken_in]},
             )
-        except Exception as error:  # whatever proxies, certificates and addresses come up with
-            trouble = f"{type(error).__name__}: {line(str(error))}"
+        except (httpx.InvalidURL, ValueError, OSError) as error:
+            trouble = type(error).__name__  # what it says may hold a proxy's password
         if trouble:
             raise GatewayUnreachable(f"No connection can be made: {trouble}.", CHECK_NETWORK)
 
@@ -135,12 +133,13 @@ class Gateway:
         *,
         told: Told = SILENT,
         only: Collection[Fault] = tuple(Fault),
+        seen: Callable[[Mapping[str, str]], None] = lambda headers: None,
     ) -> Any:
         """The JSON value at a path of the gateway, tried again after `only` these faults.
 
-        `timeout` is in seconds without a byte.
+        `timeout` is in seconds without a byte. `seen` gets the headers of the answer.
         """
-        return await self._json("GET", path, timeout=timeout, told=told, only=only)
+        return await self._json("GET", path, timeout=timeout, told=told, only=only, seen=seen)
 
     async def post(
         self,
@@ -171,6 +170,7 @@ class Gateway:
         told: Told,
         only: Collection[Fault],
         body: Mapping[str, Any] | None = None,
+        seen: Callable[[Mapping[str, str]], None] = lambda headers: None,
         asked: str = "",
     ) -> Any:
         policy = self._policy()
@@ -188,6 +188,7 @@ class Gateway:
                     headers={SESSION_HEADER: new_session_id()},
                 ) as response:
                     content = await self._content(response, asked or path)
+                    seen(response.headers)
                     return parsed(content, response, path)
             except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
                 failure = self._unreachable(error, policy, timeout)
@@ -257,10 +258,9 @@ class Gateway:
         *,
         again: bool = False,
     ) -> list[Chunk]:
-        """All chunks of a completion at once, of a request that asks for no stream.
+        """All chunks of a completion at once, of a request that asks for no stream; cheaper.
 
-        The same as `stream` otherwise, for a fraction of the cost. The whole answer has the time
-        of a first token.
+        The same as `stream` otherwise. The whole answer has the time of a first token.
         """
         asked = f"{model.name} on {model.cluster}"
         policy = policy or self._policy()
@@ -384,8 +384,8 @@ class Gateway:
     def _unreachable(
         self, error: Exception, policy: Policy, timeout: float = READ_TIMEOUT
     ) -> GatewayUnreachable:
-        what, next_step = "cannot be reached ({why})", CHECK_NETWORK
-        why = type(error).__name__
+        what = "cannot be reached ({why})"
+        why, next_step = trouble_of(error, self._way, CHECK_NETWORK)
         if isinstance(error, httpx.ConnectTimeout):
             seconds = policy.connect_seconds
             why = f"timed out: no connection within {seconds:g} s, connect_seconds"
@@ -412,7 +412,7 @@ def _longer(setting: str, seconds: float) -> str:
 def _fault_of(error: Exception) -> Fault | None:
     """What may clear by itself of what kept a request from being answered."""
     if isinstance(error, httpx.ConnectError):
-        return None if "SSL" in str(error) or "certificate" in str(error) else Fault.ADDRESS
+        return None if is_trust(error) else Fault.ADDRESS
     if isinstance(error, httpx.ConnectTimeout):
         return Fault.ADDRESS
     # An idle connection that has died, and whatever else ends one before an answer.

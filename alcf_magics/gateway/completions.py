@@ -35,6 +35,8 @@ class Choice:
     parsed: Any = None
 
 
+#: Seconds below which tokens came at once: a rate would say nothing.
+LEAST_SECONDS = 0.05
 #: Stands for the first choice where nothing came.
 _NO_CHOICE = Choice(0, "")
 
@@ -48,11 +50,14 @@ class Completion:
     what was sent, `place` the model and cluster that it was sent to, `asked` the model's name as
     it was asked for (empty: the default), `model` the name as it was served. `started` counts
     seconds since 1970, `seconds` from sending to the last chunk, `first_token_seconds` to the
-    first piece of text or reasoning (None if there was none). `format` is how it is shown,
-    `parsed` what that format read out of the first choice's text. `noted` says what else there is
-    to know: how it was read, where in a chat it stands. `key` is that of what was asked, see
-    answer_file.py (empty where nobody said). `calls` are those of tools that were run for it;
-    `usage` is that of all its requests, `turn_usage` that of the one which its turn in a chat is.
+    first piece of text or reasoning, `first_text_seconds` to the first text that a reader sees,
+    `token_seconds` from the first token to the last, `reasoning_seconds` from the reasoning's
+    first to its last (None where there was none). `format` is how it is shown, `parsed` what that
+    format read out of the first choice's text. `noted` says what else there is to know: how it was
+    read, where in a chat it stands. `key` is that of what was asked, see answer_file.py (empty
+    where nobody said). `calls` are those of tools that were run for it; `usage` is that of all its
+    requests, `turn_usage` that of the one which its turn in a chat is. `recorded` is the day
+    (2026-11-20) of an answer that came from a file; its usage was of then.
     """
 
     choices: tuple[Choice, ...]
@@ -71,6 +76,10 @@ class Completion:
     calls: tuple[Call, ...] = ()
     turn_usage: Usage | None = None
     key: str = ""
+    first_text_seconds: float | None = None
+    token_seconds: float | None = None
+    reasoning_seconds: float | None = None
+    recorded: str = ""
 
     @property
     def _first(self) -> Choice:
@@ -132,13 +141,17 @@ class Completion:
             usage=self.usage,
             finish_reason=self.finish_reason,
             version=version(),
+            recorded=self.recorded,
         )
 
     @property
     def about(self) -> str:
         """The line under the answer: where from, tokens, seconds, how it ended if not by itself."""
+        source, costs = self.model, self._costs()
+        if self.recorded:
+            source, costs = f"recorded {self.recorded} from {self.model or self.place.name}", []
         return " · ".join(
-            filter(None, [self.model, self.cluster, *self._costs(), _end(self._first), self.noted])
+            filter(None, [source, self.cluster, *costs, _end(self._first), self.noted])
         )
 
     def _costs(self) -> list[str]:
@@ -150,11 +163,30 @@ class Completion:
             if tokens_out is not None:
                 counts.append(f"{tokens_out:,} out" if counts else f"{tokens_out:,} tokens out")
             parts.append(", ".join(counts))
-        if (first := self.first_token_seconds) is not None:
-            parts.append(f"first token after {first:.1f} s")
-            if tokens_out is not None and self.seconds - first > 0.05:
-                parts.append(f"{tokens_out / (self.seconds - first):,.0f} tokens/s")
-        return parts
+        return [*parts, *self._times(), *self._rate(tokens_out)]
+
+    def _times(self) -> list[str]:
+        """How long it reasoned, how long until there was something to read, and in all."""
+        first, text = self.first_token_seconds, self.first_text_seconds
+        parts = []
+        if self.reasoning and self.reasoning_seconds is not None:
+            length = f"{len(self.reasoning):,} characters"
+            parts.append(f"reasoned for {self.reasoning_seconds:.1f} s, {length}")
+        if first is None:
+            return parts
+        begun = f"first token after {first:.1f} s"
+        if text is not None and text != first:
+            begun = f"first text after {text:.1f} s"
+        return [*parts, f"{begun}, {self.seconds:.1f} s in total"]
+
+    def _rate(self, tokens: int | None) -> list[str]:
+        """Tokens a second, over the time in which tokens came."""
+        seconds, first = self.token_seconds, self.first_token_seconds
+        if seconds is None and first is not None:
+            seconds = self.seconds - first
+        if tokens is None or seconds is None or seconds <= LEAST_SECONDS:
+            return []
+        return [f"{tokens / seconds:,.0f} tokens/s"]
 
     @property
     def metadata(self) -> dict[str, Any]:

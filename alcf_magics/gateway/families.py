@@ -65,11 +65,22 @@ def _same_names() -> dict[str, str]:
 
 def refused_by(cluster: str, framework: str) -> frozenset[str]:
     """The fields of a request that the server at a place does not take."""
+    return frozenset(_endpoint(cluster, framework).get("refuses", ()))
+
+
+def loads_on_demand(cluster: str, framework: str) -> bool:
+    """Whether a place is known to load a model when it is asked for."""
+    return bool(_endpoint(cluster, framework).get("loads", False))
+
+
+def _endpoint(cluster: str, framework: str) -> dict[str, Any]:
+    """The first row for a place; empty where there is none."""
     place = f"{cluster}/{framework}"
     for endpoint in _tables()["endpoints"]:
         if fnmatchcase(place, endpoint["match"]):
-            return frozenset(endpoint.get("refuses", ()))
-    return frozenset()
+            row: dict[str, Any] = endpoint
+            return row
+    return {}
 
 
 def bare(name: str) -> str:

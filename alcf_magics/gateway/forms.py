@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..errors import AlcfError, RequestRefused
+from ..errors import AlcfError, RequestRefused, StreamBroken
 from .schemas import Schema
 
 if TYPE_CHECKING:
@@ -49,7 +49,12 @@ class Form:
         return not model.refuses.intersection((FIELD, f"{FIELD}.{self.kind}"))
 
 
-def is_against_form(error: AlcfError) -> bool:
-    """Whether a request was refused (4xx) in words that name the field."""
+def may_be_form(error: AlcfError) -> bool:
+    """Whether a request failed for the field: refused (4xx) in words that name it, or without any.
+
+    Behind Globus Compute a model server's reason may be kept back.
+    """
+    if isinstance(error, StreamBroken):
+        return error.reason_hidden
     said = f"{error.what} {error.detail}"
     return isinstance(error, RequestRefused) and _NAMED.search(said) is not None

@@ -5,6 +5,7 @@ A name or a content type may say anything; the bytes of a PNG, JPEG, GIF or WebP
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -40,18 +41,18 @@ def header_of(data: bytes) -> Header | None:
 def called(data: bytes) -> str:
     """What a file is that is no image, as people call it; empty where nobody can tell."""
     head = data[:_HEAD].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    for signs, name in _OTHERS:
-        if any(sign in head if name == "SVG" else head.startswith(sign) for sign in signs):
-            return name
-    return ""
+    return next((name for sign, name in _OTHERS if re.search(sign, head)), "")
 
 
-#: Vector graphics and documents that people take for images, and what servers send instead.
-_OTHERS: tuple[tuple[tuple[bytes, ...], str], ...] = (
-    ((b"<svg",), "SVG"),
-    ((b"<!doctype html", b"<html"), "a web page"),
-    ((b"%pdf",), "PDF"),
-    ((b"%!ps",), "PostScript"),
+#: Vector graphics and documents that people take for images, what telephones write, and what
+#: servers send instead.
+_OTHERS: tuple[tuple[bytes, str], ...] = (
+    (rb"<svg", "SVG"),
+    (rb"\A<(!doctype )?html", "a web page"),
+    (rb"\A%pdf", "PDF"),
+    (rb"\A%!ps", "PostScript"),
+    (rb"(?s)\A.{4}ftyp(hei|hev|mif1|msf1)", "HEIC"),
+    (rb"(?s)\A.{4}ftypavi", "AVIF"),
 )
 
 

@@ -11,33 +11,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ..errors import CHECK_GATEWAY, GatewayError
-from ..text import line, words
+from ..text import line
 from .catalog import Catalog
 from .descriptions import described, descriptions_by_name
-from .families import capabilities_of, refused_by
-from .models import Model, Status
+from .families import capabilities_of, loads_on_demand, refused_by
+from .jobs import all_put_down, free_nodes, states
+from .models import Job, Model, Status
 
 CHAT_ROUTE = "/v1/chat/completions"
-
-
-#: What a job says of itself goes before the list it stands in.
-_BY_WORD = {
-    "running": Status.LIVE,
-    "live": Status.LIVE,
-    "starting": Status.STARTING,
-    "queued": Status.QUEUED,
-    "stopped": Status.OFFLINE,
-    "disconnected": Status.OFFLINE,
-    "other": Status.OFFLINE,
-}
-
-
-_BY_LIST = {
-    "running": Status.LIVE,
-    "queued": Status.QUEUED,
-    "others": Status.OFFLINE,
-    "stopped": Status.OFFLINE,
-}
 
 
 def cluster_names(list_endpoints: object) -> tuple[str, ...]:
@@ -57,8 +38,13 @@ def build_catalog(
     jobs: Mapping[str, Mapping[str, Any] | None],
     descriptions: Mapping[str, Sequence[Any] | None],
     notes: Sequence[str] = (),
+    *,
+    at: float = 0.0,
 ) -> Catalog:
-    """Put the gateway's answers together; None stands for one that could not be read."""
+    """Put the gateway's answers together; None stands for one that could not be read.
+
+    `at` is when the answers came, in seconds since 1970.
+    """
     models: list[Model] = []
     clusters = cluster_names(list_endpoints)
     notes = list(notes)
@@ -68,12 +54,12 @@ def build_catalog(
             notes.append(f"{name}: the gateway's entry could not be understood")
             continue
         cluster = _Cluster.read(
-            name, status, jobs.get(name), descriptions_by_name(descriptions.get(name))
+            name, status, jobs.get(name), descriptions_by_name(descriptions.get(name)), at
         )
         base = join_base(gateway_url, str(entry.get("base_url") or name))
         for framework, offer in entry["frameworks"].items():
             models += cluster.models(framework, f"{base}/{framework}/v1", offer)
-    return Catalog(tuple(models), tuple(map(line, clusters)), tuple(map(line, notes)))
+    return Catalog(tuple(models), tuple(map(line, clusters)), tuple(map(line, notes)), at)
 
 
 @dataclass(frozen=True)
@@ -82,8 +68,9 @@ class _Cluster:
 
     name: str
     down: bool
-    states: Mapping[str, tuple[Status, str]] | None
+    states: Mapping[str, tuple[Status, str, Job]] | None
     descriptions: Mapping[str, Mapping[str, Any]]
+    free_nodes: int | None = None
 
     @classmethod
     def read(
@@ -92,9 +79,10 @@ class _Cluster:
         status: Mapping[str, Any] | None,
         jobs: Mapping[str, Any] | None,
         descriptions: Mapping[str, Mapping[str, Any]],
+        at: float,
     ) -> _Cluster:
-        down = (status or {}).get(name) is False or (status is None and _all_put_down(jobs))
-        return cls(name, down, _states(jobs), descriptions)
+        down = (status or {}).get(name) is False or (status is None and all_put_down(jobs))
+        return cls(name, down, states(jobs, at), descriptions, free_nodes(jobs))
 
     def models(self, framework: str, base_url: str, offer: object) -> list[Model]:
         """What one framework of the cluster offers."""
@@ -102,7 +90,7 @@ class _Cluster:
         return [self._model(name, framework, base_url, serves_chat) for name in names]
 
     def _model(self, name: str, framework: str, base_url: str, serves_chat: bool) -> Model:
-        state, start = self._state(name)
+        state, start, job = self._state(name)
         said = self.descriptions.get(name.casefold(), {})
         capabilities = described(capabilities_of(name), said)
         return Model(
@@ -115,14 +103,17 @@ class _Cluster:
             capabilities=capabilities if serves_chat else replace(capabilities, chat=False),
             description=line(said.get("description")),
             refuses=refused_by(self.name, framework),
+            job=job,
+            loads=self.free_nodes is not None or loads_on_demand(self.name, framework),
+            free_nodes=self.free_nodes,
         )
 
-    def _state(self, name: str) -> tuple[Status, str]:
+    def _state(self, name: str) -> tuple[Status, str, Job | None]:
         if self.down:
-            return Status.MAINTENANCE, ""
+            return Status.MAINTENANCE, "", None
         if self.states is None:
-            return Status.UNKNOWN, ""
-        return self.states.get(name.casefold(), (Status.OFFLINE, ""))
+            return Status.UNKNOWN, "", None
+        return self.states.get(name.casefold(), (Status.OFFLINE, "", None))
 
 
 def _offered(offer: object) -> tuple[list[str], bool]:
@@ -156,40 +147,3 @@ def join_base(gateway_url: str, base_url: str) -> str:
         if path == tail or path.startswith(tail + "/"):
             return origin + prefix[: len(prefix) - len(tail)] + path
     return origin + path
-
-
-def _states(jobs: Mapping[str, Any] | None) -> dict[str, tuple[Status, str]] | None:
-    """Best state and estimated start by model name; None when the jobs tell nothing.
-
-    Lists that are all empty are what a failed query of the scheduler looks like.
-    """
-    states: dict[str, tuple[Status, str]] = {}
-    for name, default in _BY_LIST.items():
-        for job in _list(jobs, name):
-            word = str(job.get("Model Status") or "").casefold()
-            state = (_BY_WORD.get(word, default), words(job.get("Estimated Start Time"))[:80])
-            named = job.get("Models")
-            for model in named.split(",") if isinstance(named, str) else ():
-                key = model.strip().casefold()
-                if key:
-                    states[key] = min(state, states.get(key, state))
-    return states or None
-
-
-def _all_put_down(jobs: Mapping[str, Any] | None) -> bool:
-    """Under maintenance every model stands under `stopped`, without a state of its own."""
-    stopped = _list(jobs, "stopped")
-    return (
-        bool(stopped)
-        and not any(_list(jobs, name) for name in ("running", "queued", "others"))
-        and not any(job.get("Model Status") for job in stopped)
-    )
-
-
-def _list(jobs: Mapping[str, Any] | None, name: str) -> list[Mapping[str, Any]]:
-    entries = jobs.get(name) if isinstance(jobs, Mapping) else None
-    return (
-        [entry for entry in entries if isinstance(entry, Mapping)]
-        if isinstance(entries, list)
-        else []
-    )

@@ -64,7 +64,14 @@ def places_of(
     ready = _sent_at_once(own)
     for name in fallback:
         ready += _sent_at_once(_fallback(catalog, name))
-    return Places(first, tuple(dict.fromkeys(ready)), others if named else ())
+    return Places(
+        first if ready else _waited_for(own), tuple(dict.fromkeys(ready)), others if named else ()
+    )
+
+
+def _waited_for(own: Sequence[Model]) -> Model:
+    """Where a model is waited for: the first place that loads it when it is asked for."""
+    return next((place for place in own if place.loads and place.cold), own[0])
 
 
 def names_of(fallback: str | Iterable[str] | None) -> tuple[str, ...]:

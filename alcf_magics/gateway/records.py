@@ -28,7 +28,8 @@ class Record:
     `asked` is the model as it was asked for (empty: the default), `model` as it was served.
     `parameters` is the request's body without the messages. `system_sha256` and `prompt_sha256`
     are of the texts in UTF-8 (empty where there is none). `started` is ISO 8601 in UTC;
-    durations are in seconds. `finish_reason` is None for an answer that ended early.
+    durations are in seconds. `finish_reason` is None for an answer that ended early. `recorded` is
+    the day of an answer that came from a file; the record of others has none.
     """
 
     asked: str
@@ -44,6 +45,10 @@ class Record:
     usage: Usage | None
     finish_reason: str | None
     version: str
+    recorded: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        value = asdict(self)
+        if not self.recorded:
+            del value["recorded"]
+        return value

@@ -358,10 +358,12 @@ def explained(error: AlcfError, model: Model, request: ChatRequest) -> AlcfError
     tokens = estimate(request.messages) + int(request.fields.get("max_tokens") or 0)
     if tokens >= window // 2:
         return error
-    return StreamBroken(
+    told = StreamBroken(
         f"The model server failed without a reason (not for length: about {tokens} "
         f"tokens were asked of its {window}).",
         RUN_AGAIN,
         status=error.status,
         detail=error.detail,
     )
+    told.reason_hidden = True
+    return told

@@ -16,7 +16,7 @@ from .accumulator import Accumulator
 from .calls import Call
 from .chat import ChatRequest, Message
 from .completions import Choice, Completion
-from .forms import is_against_form
+from .forms import may_be_form
 from .reading import Read, noted, read
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Rounds:
 
     def falls_back(self, error: AlcfError) -> bool:
         """Whether a refused request is to be sent again, with its form asked in words."""
-        if self.sending.form is None or self.sending.in_words or not is_against_form(error):
+        if self.sending.form is None or self.sending.in_words or not may_be_form(error):
             return False
         self.request = replace(self.request, in_words=True)
         self.sending = replace(self.sending, in_words=True)
@@ -67,6 +67,12 @@ class Rounds:
             return request
         fields = {**request.fields, "tools": self._toolbox.fields}
         return replace(request, fields=fields, form=None)
+
+    @property
+    def may_replace(self) -> bool:
+        """Whether an answer may give way to another one: that fits the schema, or has the form."""
+        form = self._form
+        return form is not None and (form.schema is not None or self._toolbox is not None)
 
     # What follows an answer
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, get_origin
 
 from ..errors import INSTALL_SCHEMA, RequestRefused
-from ..text import line
+from ..text import line, why_of
 from .strict import VALUE, Unfit, strict
 from .typed_dicts import readable
 
@@ -57,9 +57,7 @@ class Schema:
             at, why = error.args
             wrong = f"{_called(name, value)} cannot be sent: {f'at {at} ' if at else ''}{why}"
         except Exception as error:  # whatever a type says of itself
-            wrong = (
-                f"{_called(name, value)} is no schema: {line(str(error)) or type(error).__name__}"
-            )
+            wrong = f"{_called(name, value)} is no schema: {why_of(error).partition('. ')[0]}"
         raise RequestRefused(f"{wrong}.", step)
 
     @classmethod
@@ -168,7 +166,7 @@ def _faults() -> Iterator[None]:
     except Invalid:
         raise
     except Exception as error:
-        wrong = f"{type(error).__name__}: {line(str(error))}"
+        wrong = f"{type(error).__name__}: {why_of(error)}"
     if wrong:
         raise Invalid(wrong)
 

@@ -175,7 +175,12 @@ class Sending:
         """The last step: wait until the model runs somewhere."""
         assert self._not_ready is not None
         self._waited = True
-        place = await self._wait(*self._not_ready, self._told)
+        try:
+            place = await self._wait(*self._not_ready, self._told)
+        except ModelNotReady as error:
+            if self._places.others and error.elsewhere:
+                error.next_step = f"{self._live_elsewhere}. {error.next_step}"
+            raise
         if place is not self.place:
             self._move(place)
 
@@ -189,8 +194,12 @@ class Sending:
     def _name_others(self, failure: AlcfError) -> None:
         """Where a cluster was named and fails: name the places where the model is live."""
         if failure.elsewhere and self._places.others:
-            live = ", ".join(f"-m {place.place}" for place in self._places.others)
-            failure.next_step = f"It is live elsewhere: {live}"
+            failure.next_step = self._live_elsewhere
+
+    @property
+    def _live_elsewhere(self) -> str:
+        live = ", ".join(f"-m {place.place}" for place in self._places.others)
+        return f"It is live elsewhere: {live}"
 
 
 def _has_token(chunk: Chunk) -> bool:

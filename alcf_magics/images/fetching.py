@@ -8,7 +8,7 @@ import anyio
 import httpx
 
 from ..errors import RequestRefused
-from ..settings import is_loopback
+from ..network.environment import client_options, trusted_by, way_to
 from .addresses import shown
 
 #: Seconds and bytes that an image may take, and addresses that may stand before it.
@@ -35,6 +35,10 @@ async def _followed(address: str) -> bytes:
     url = httpx.URL(address)
     if not url.host:
         raise ValueError(address)
+    if _is_link_local(url.host):
+        raise _refused(
+            address, "is of this machine's link, where clouds keep secrets: it is not read"
+        )
     for _ in range(MOST_REDIRECTS + 1):
         async with _client(url) as client, client.stream("GET", url) as response:
             target = response.headers.get("location") if response.is_redirect else None
@@ -49,9 +53,8 @@ async def _followed(address: str) -> bytes:
 
 def _client(url: httpx.URL) -> httpx.AsyncClient:
     headers = {"User-Agent": "alcf-magics", "Accept": "image/*", "Accept-Encoding": "identity"}
-    return httpx.AsyncClient(
-        headers=headers, timeout=httpx.Timeout(10.0), trust_env=not is_loopback(url.host)
-    )
+    options = client_options(way_to(str(url)), trusted_by(str(url)))
+    return httpx.AsyncClient(headers=headers, timeout=httpx.Timeout(10.0), **options)
 
 
 async def _body(response: httpx.Response, address: str) -> bytes:
@@ -74,11 +77,24 @@ def _may_lead(source: httpx.URL, target: httpx.URL) -> bool:
     return _is_public(target.host) or not _is_public(source.host)
 
 
+def _is_link_local(host: str) -> bool:
+    number = _number(host)
+    return number.is_link_local if number else host == "metadata.google.internal"
+
+
 def _is_public(host: str) -> bool:
+    if number := _number(host):
+        return number.is_global
+    return host != "localhost" and not host.endswith((".localhost", ".local", ".internal"))
+
+
+def _number(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """The address that a host is written as; None for a name."""
     try:
-        return ipaddress.ip_address(host).is_global
+        number = ipaddress.ip_address(host)
     except ValueError:
-        return host != "localhost" and not host.endswith((".localhost", ".local", ".internal"))
+        return None
+    return getattr(number, "ipv4_mapped", None) or number
 
 
 def _refused(address: str, wrong: str) -> RequestRefused:

@@ -124,6 +124,8 @@ def _no_image(name: str, kind: str) -> RequestRefused:
 
 def _named(value: str | Path, fetch: Fetch) -> Picture:
     text = str(value)
+    if not text.strip():
+        raise RequestRefused("The name of an image is empty.", KINDS)
     if isinstance(value, Path) or not is_address(text):
         return from_bytes(line(text, _PATH), _file(Path(text)))
     if text.startswith("data:"):

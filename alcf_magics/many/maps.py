@@ -24,6 +24,7 @@ import anyio.to_thread
 from ..errors import AlcfError, LoginExpired, ModelNotReady, NotLoggedIn, in_one_line
 from ..exchanges import Exchange
 from ..gateway.answer_file import AnswerFile, is_whole, saved
+from ..gateway.cassettes import Cassette, replayed
 from ..gateway.completions import Completion
 from ..gateway.rounds import Rounds
 from ..gateway.sending import no_wait
@@ -50,12 +51,16 @@ NOT_ASKED = AlcfError("This prompt was not asked yet.", "Ask what is missing: .r
 
 @dataclass(frozen=True)
 class Manner:
-    """How it is gone about: how many at a time, what is kept where, whether progress is shown."""
+    """How it is gone about: how many at a time, what is kept where, whether progress is shown.
+
+    `cassette` counts where nothing is said of `save`.
+    """
 
     in_flight: int
     save: str | Path | None
     fresh: bool
     shown: bool
+    cassette: Cassette | None = None
 
 
 class Map:
@@ -72,7 +77,10 @@ class Map:
         self._question = question
         self._manner = manner
         self._items: list[Item] = [NOT_ASKED] * len(rows)
-        self._file = None if manner.save is None else AnswerFile(manner.save)
+        self._cassette = manner.cassette if manner.save is None else None
+        self._file = self._cassette.file if self._cassette is not None else None
+        if manner.save is not None:
+            self._file = AnswerFile(manner.save)
         self._keys = [] if self._file is None else list(keys_of(rows, question))
         self._told = _Once()
         self._done = self._failed = 0
@@ -108,11 +116,12 @@ class Map:
         """Take what is in the file; the positions of what is not."""
         if self._file is None:
             return list(range(len(self._rows)))
-        self._file.check()
+        if self._cassette is None:  # of a cassette, reading may be all
+            self._file.check()
         known = {} if self._manner.fresh else self._file.answers(set(self._keys))
         missing = []
         for position, key in enumerate(self._keys):
-            item = self._read(known[key]) if key in known else None
+            item = self._read(known[key], position) if key in known else None
             item = item or (None if key else self._refusal(position))
             if item is None:
                 missing.append(position)
@@ -128,9 +137,16 @@ class Map:
             return error.with_traceback(None)
         return None
 
-    def _read(self, completion: Completion) -> Item | None:
+    def _read(self, completion: Completion, position: int) -> Item | None:
         """An answer of the file, read as it is to be read now; None where it cannot be."""
-        completion, wrong = Rounds(self._question.request, self._question.format).read(completion)
+        request, format = self._question.request, self._question.format
+        if self._cassette is not None:
+            request = replace(request, messages=self._question.messages(self._rows[position]))
+            found = replayed(completion, request, format)
+            if found is None:
+                return None
+            completion = found
+        completion, wrong = Rounds(request, format).read(completion)
         return completion if wrong is None else None
 
     # Waiting for it
@@ -160,7 +176,10 @@ class Map:
             future.result()
 
     def _find_place(self, count: int) -> None:
-        places, request_for = self._question.places(self._told)
+        with self._cassette.refusing() if self._cassette is not None else contextlib.nullcontext():
+            places, request_for = self._question.places(self._told)
+        if self._cassette is not None:
+            self._cassette = self._cassette.ready()
         self._course = Course(places, request_for, no_wait)
         self._gateway, self._policy = self._connection.gateway, self._connection.policy
         self._told_of_batches(count)
@@ -281,7 +300,8 @@ class Map:
         if self._file is None or not is_whole(completion):
             return
         try:
-            self._file.append(saved(completion, texts=True))
+            line = saved(completion, texts=True)
+            self._file.append(line if self._cassette is None else self._cassette.line(completion))
         except (OSError, AlcfError) as error:
             self._told.notice(f"No more answers are kept in {self._file.path}: {error}")
             self._file = None
@@ -314,6 +334,8 @@ def map_of(
     Raises UsageError, RequestRefused, TypeError.
     """
     checked = _checked(Manner(*manner))
+    if checked.save is None:
+        checked = replace(checked, cassette=session.cassette(fresh=checked.fresh))
     rows = rows_of(data, template)
     return Map(connection, rows, question_of(session, asked), checked)
 

@@ -27,6 +27,16 @@ _REACHES_OUT = re.compile(
     r"|Newextarrow|definecolor|tooltip|(?:re)?newtagform)(?![A-Za-z])"
 )
 
+# MathJax makes a style of what `\\fcolorbox` calls a colour, whatever else that says: a window over
+# the page, a picture from elsewhere. A colour is a name or numbers.
+_COLOURED = re.compile(r"\\(?P<name>(?:text|row|column|cell)?color|f?colorbox)(?![A-Za-z])")
+_COLOUR = r"\s*\{[#A-Za-z0-9 ,.]*\}"
+_COLOURS = {
+    "fcolorbox": re.compile(_COLOUR * 2),
+    "colorbox": re.compile(_COLOUR),
+}
+_MODEL_AND_COLOUR = re.compile(rf"(?:\s*\[[A-Za-z]*\])?(?:{_COLOUR}|\s*[A-Za-z])")
+
 # What stays in the page after its formula, and an argument in braces or of one sign. MathJax
 # forgets no label between draws, and a second one of the same name is an error.
 _PLAIN = r"[^{}\\]|\\."
@@ -65,13 +75,20 @@ _EXPANDS = re.compile(
 
 def harmless(piece: str) -> str | None:
     """The piece without what it would leave behind, or None if it is to be shown as text."""
-    if _REACHES_OUT.search(piece) or not _is_bounded(piece):
+    if _REACHES_OUT.search(piece) or not _has_plain_colours(piece) or not _is_bounded(piece):
         return None
     if _STILL_LEAVES_STATE.search(piece) or _REFERENCE.search(piece):
         piece = _REFERENCE.sub(_reference, _LEAVES_STATE.sub(r"\g<rows> ", piece))
         if _STILL_LEAVES_STATE.search(piece):
             return None
     return piece
+
+
+def _has_plain_colours(piece: str) -> bool:
+    return all(
+        _COLOURS.get(found["name"], _MODEL_AND_COLOUR).match(piece, found.end())
+        for found in _COLOURED.finditer(piece)
+    )
 
 
 def _reference(found: re.Match[str]) -> str:

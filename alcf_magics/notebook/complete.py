@@ -96,6 +96,9 @@ class Completions:
             "--model": lambda word: model_names(
                 _catalog(), session().unchecked_settings.aliases, word
             ),
+            "--start": lambda word: model_names(
+                _catalog(), session().unchecked_settings.aliases, word
+            ),
             "--cluster": lambda word: _catalog().clusters,
             "--chat": lambda word: map(_quoted, session().chats),
             "--file": paths,

@@ -15,11 +15,11 @@ from IPython.core.error import UsageError
 from ..images.fitting import fitted
 from ..images.picture import Picture
 from ..images.prompts import content
+from ..prompts.redaction import Redaction
 from .arguments import expanded
 from .blocks import file_block, file_text
 from .expansion import Expansion, expand, expand_option, single_braced
 from .images import images_of
-from .redaction import Redaction
 from .values import Hide, characters
 
 if TYPE_CHECKING:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ..gateway.accumulator import Follower
 from ..showing.display import answer_html, boxed, call_html, line_html
 from ..showing.formats import RENDERED
+from ..told import SILENT, Told
 from .outputs import PLAIN_CHARACTERS, after_cell, clear, is_captured, publish, settle
 from .pacing import MESSAGE_BYTES
 from .reasoning_view import ReasoningOutput, ReasoningWidgets, fold_html
@@ -55,8 +56,9 @@ class NotebookLive(Live):
         format: str = "markdown",
         widgets: bool = False,
         made: Callable[[Completion, str], None] = lambda completion, page: None,
+        told: Told = SILENT,
     ) -> None:
-        super().__init__(model)
+        super().__init__(model, told)
         self._made = made
         self._alone = alone
         self._format = format
@@ -72,6 +74,8 @@ class NotebookLive(Live):
         self._inflation = 1.0  # bytes sent for each of them
         self._handle: Any = None
         self._drawn = ""
+        self._stall: Any = None
+        self._stall_said = ""
         self._calls: dict[int, Any] = {}  # the handle of each call's block
         self._captured = is_captured()
 
@@ -100,13 +104,14 @@ class NotebookLive(Live):
 
     def _show(self, answer: Accumulator) -> None:
         if not answer.began:
-            waiting = self._waiting()
-            self._publish(waiting, line_html(waiting))
+            self._say_waiting(answer)
             return
         if self._folded:
             self._reasoning.show(answer.reasoning, self._left(answer))
         if not answer.content.length and self._alone:
+            self._say_waiting(answer)
             return
+        self._say_stalled(self._stalled(answer))
         before, piece = self._text.seen, self._text.new(answer)
         if self._text.seen < before:
             self._start_again()
@@ -115,6 +120,21 @@ class NotebookLive(Live):
             self._draw(answer)
         except Exception:  # whatever a model wrote: it is shown as it is until it is complete
             self._in_pieces, self._format = False, "text"
+
+    def _say_waiting(self, answer: Accumulator) -> None:
+        waiting = self._waiting(answer)
+        self._publish(waiting, line_html(waiting))
+
+    def _say_stalled(self, said: str) -> None:
+        """A line of its own below the text, which is not sent again for it."""
+        if said == self._stall_said:
+            return
+        self._stall_said = said
+        bundle = {"text/plain": said, "text/html": line_html(said)} if said else {}
+        self._stall = publish(self._stall, bundle)
+        self._pace.sent(len(said))
+        if not said:
+            self._stall = None
 
     def _start_again(self) -> None:
         """What was drawn turned out to be reasoning: a lone closing tag came behind it."""
@@ -150,8 +170,7 @@ class NotebookLive(Live):
         self._reasoning, self._folded = self._made_reasoning(self._pace), False
         self._text = Follower()
         self._start_again()
-        waiting = self._waiting()
-        self._publish(waiting, line_html(waiting))
+        self._publish(why, line_html(why))
 
     def _draw(self, answer: Accumulator) -> None:
         if not self._in_pieces:
@@ -172,6 +191,7 @@ class NotebookLive(Live):
     def _show_end(self, answer: Accumulator) -> None:
         count = answer.content.length
         if not count:
+            self._say_waiting(answer)
             return
         end = answer.content.since(max(count - END_CHARACTERS, 0))
         # Its place is that of the tail, which is drawn again when that can be afforded.
@@ -195,6 +215,8 @@ class NotebookLive(Live):
         """One output with everything: as text while it comes, for formats that read it later."""
         text, reasoning = str(answer.content), str(answer.reasoning)
         folded = "" if self._folded or not reasoning else fold_html(reasoning)
+        if not text:
+            folded += line_html(self._waiting(answer))
         if len(text) + len(folded) + MESSAGE_BYTES > left:
             return
         if self._format == "markdown":
@@ -222,6 +244,7 @@ class NotebookLive(Live):
         """Let what is shown next take the place of all outputs."""
         clear()
         self._handle, self._drawn = None, ""
+        self._stall, self._stall_said = None, ""
 
     def finish(self, completion: Completion) -> None:
         # Later: until the result takes the place of all outputs, nothing is to move.
@@ -230,6 +253,7 @@ class NotebookLive(Live):
             self._made(completion, self._finished_page(completion))
             self._clear()
         else:
+            self._say_stalled("")
             text = repr(completion) if completion.others else completion.text
             self._settle(text, completion.page(calls=False), completion.metadata)
 
@@ -249,6 +273,7 @@ class NotebookLive(Live):
 
     def fail(self, completion: Completion | None, why: str) -> None:
         after_cell(self._reasoning.close)
+        self._say_stalled("")
         if self._alone:
             self._clear()
         if completion is not None and (completion.text or completion.reasoning):

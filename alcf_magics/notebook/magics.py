@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import replace
 from keyword import iskeyword
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ from .options import (
     check_chat,
     check_format,
     check_login,
+    check_models,
     check_tools,
     login_parser,
     logout_parser,
@@ -35,6 +37,7 @@ from .outputs import clear
 from .shells import is_headless, is_kernel, is_whole_cell
 from .traits import DEFAULTS, NUMBERS, Aliases, Setting
 from .wait_line import WaitLine
+from .watching import start, watch
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -58,6 +61,7 @@ class AlcfMagics(Magics):
 
     system = Setting("The system text of a prompt without -s.")
     aliases = Aliases("Names of your own for models: {'fast': 'metis:gpt-oss-120b'}.")
+    cassette = Setting("A file of recorded answers, which answer again; see --fresh.")
     vars().update(NUMBERS)
     vars().update(DEFAULTS)  # the default of each parameter, under its name
 
@@ -135,10 +139,19 @@ class AlcfMagics(Magics):
         except Help as text:
             print(text)
             return None
+        check_models(options, pattern)
         told = Told(WaitLine(self.shell))
+
+        def look() -> Catalog:
+            catalog = session().catalog(told=told).select(pattern, options.cluster, options.live)
+            return replace(catalog, with_jobs=options.jobs)
+
         with self._curing(told):
-            catalog = session().catalog(max_age=0, told=told)
-        return catalog.select(pattern, options.cluster, options.live)
+            if options.start:
+                print(start(session(), options.start, options.cluster, told))
+            if options.watch:
+                return watch(self.shell, look, told)
+            return None if options.start else look()
 
     @no_var_expand
     @line_cell_magic

@@ -11,11 +11,13 @@ from typing import Any
 from IPython.core.error import UsageError
 
 from ..gateway.schemas import Schema
-from ..text import line
+from ..text import line, why_of
 from .expansion import resolve
 
 #: What Tab offers as tools: also what is bound, or partly filled in.
 _FUNCTIONS = (FunctionType, MethodType, partial)
+#: Types that a list may be of, and whose names Python knows.
+_PLAIN = {kind.__name__: kind for kind in (str, int, float, bool)}
 _LIST = re.compile(r"list\[(.+)\]")
 
 
@@ -24,7 +26,7 @@ def named_value(option: str, name: str, variables: Mapping[str, Any]) -> Any:
     try:
         return resolve(name.strip(), variables)
     except Exception as error:  # whatever an attribute or a key raises
-        why = line(str(error)) or type(error).__name__
+        why = why_of(error)
     raise UsageError(f"{option} {line(name, 80)}: {why}")
 
 
@@ -36,7 +38,7 @@ def named_schema(name: str, variables: Mapping[str, Any]) -> Schema:
 def _schema_value(name: str, variables: Mapping[str, Any]) -> Any:
     match = _LIST.fullmatch(name.strip())
     if match is None or "list" in variables:
-        return named_value("--schema", name, variables)
+        return named_value("--schema", name, {**_PLAIN, **variables})
     inner = _schema_value(match[1], variables)
     if isinstance(inner, Mapping):
         return {"type": "array", "items": inner}
@@ -46,12 +48,15 @@ def _schema_value(name: str, variables: Mapping[str, Any]) -> Any:
 def named_tools(names: Sequence[str], variables: Mapping[str, Any]) -> dict[str, Any]:
     """The functions that names mean, each under the last part of its name. Raises UsageError."""
     tools: dict[str, Any] = {}
-    for name in ",".join(names).split(","):
+    listed = ",".join(names).split(",")
+    if not all(map(str.strip, listed)):
+        raise UsageError("--tools: a name is missing; functions are named like --tools f,g")
+    for name in listed:
         function, short = named_value("--tools", name, variables), name.rpartition(".")[2].strip()
         if not callable(function) or isinstance(function, type):
             what = line(type(function).__name__)
             raise UsageError(f"--tools {line(name, 80)}: a tool is a function, and this is {what}")
-        if tools.setdefault(short, function) is not function:
+        if tools.setdefault(short, function) != function:
             raise UsageError(f"--tools {short}: two functions have this name")
     return tools
 

@@ -9,6 +9,7 @@ from typing import Any
 from IPython.core.error import UsageError
 
 from ..gateway.parameters import PARAMETERS, ROUNDS, Parameter
+from ..settings import checked_number
 from ..showing.formats import FORMATS
 from .arguments import Parser
 
@@ -51,6 +52,14 @@ def check_chat(options: argparse.Namespace) -> None:
         raise UsageError("--trim goes with -c or --chat NAME")
 
 
+def minutes_to_wait(options: argparse.Namespace) -> float | None:
+    """For how long a model is waited for; None as the settings have it. Raises UsageError."""
+    if options.no_wait and options.wait:
+        raise UsageError("--wait and --no-wait do not go together")
+    minutes: float | None = 0.0 if options.no_wait else options.wait
+    return minutes
+
+
 def check_format(options: argparse.Namespace) -> None:
     """The format that an answer is read in, where none is given; two that are at odds."""
     options.schema = options.schema.strip()
@@ -81,7 +90,20 @@ def models_parser() -> Parser:
     parser = Parser("alcf_models", "What runs where, now, live models first.", "[PATTERN]")
     parser.option("--cluster", metavar="NAME", default="", help="models of one cluster")
     parser.option("--live", action="store_true", help="live models only")
+    parser.option("--jobs", action="store_true", help="also host, job id and walltime used")
+    parser.option(
+        "--watch", action="store_true", help="follow what changes, until the cell is interrupted"
+    )
+    parser.option(
+        "--start", metavar="MODEL", default="", help="have a model loaded, and return at once"
+    )
     return parser
+
+
+def check_models(options: argparse.Namespace, pattern: str) -> None:
+    """What would be ignored is refused."""
+    if options.start and pattern:
+        raise UsageError(f"%alcf_models --start takes one model; {pattern!r} would be ignored")
 
 
 #: As many cells as there are.
@@ -95,6 +117,14 @@ def _cells(text: str) -> int:
     if text.isdecimal() and int(text) > 0:
         return int(text)
     raise argparse.ArgumentTypeError(f"a number of cells, 1 or more, or all; not {text!r}")
+
+
+def _minutes(text: str) -> float:
+    """What `--wait` takes. Raises ArgumentTypeError."""
+    try:
+        return checked_number("wait", float(text))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"a number of minutes, 0 or more; not {text!r}") from None
 
 
 def _rounds(text: str) -> int:
@@ -156,6 +186,14 @@ def prompt_parser() -> Parser:
         default="",
         help="other models that may answer where this one is live nowhere",
     )
+    parser.option(
+        "--wait",
+        metavar="MINUTES",
+        type=_minutes,
+        default=None,
+        help="how long a model that is not live is waited for (20); 0 is --no-wait",
+    )
+    parser.option("--no-wait", action="store_true", help="send nothing to a model that is not live")
     parser.option("-s", "--system", metavar="TEXT", default=None, help="the system prompt")
     parser.as_typed.add("--system")  # its values are put in with those of the prompt
     parser.option(
@@ -195,6 +233,7 @@ def prompt_parser() -> Parser:
         help="send the last N cells of this kernel along, with what they showed",
     )
     parser.option("--raw", action="store_true", help="leave {{name}} as typed")
+    parser.option("--fresh", action="store_true", help="ask anew what is recorded, and record that")
     for parameter in PARAMETERS:
         _add_parameter(parser, parameter)
     parser.option(

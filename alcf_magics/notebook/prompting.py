@@ -6,13 +6,13 @@ import argparse
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from ..prompts.redaction import Redaction
 from ..tools.toolbox import plain
 from . import next_cell
 from .composing import Typed, compose
 from .live import NotebookLive
 from .names import named_schema, named_tools
-from .options import PARAMETER_NAMES
-from .redaction import Redaction
+from .options import PARAMETER_NAMES, minutes_to_wait
 from .shells import is_kernel
 from .terminal import TerminalLive
 from .values import value_text
@@ -49,8 +49,10 @@ def ask(
 
     def view(model: Model) -> View:
         if not is_kernel(shell):
-            return TerminalLive(model)
-        return NotebookLive(model, alone=alone, format=options.format, widgets=widgets, made=made)
+            return TerminalLive(model, told)
+        return NotebookLive(
+            model, alone=alone, format=options.format, widgets=widgets, made=made, told=told
+        )
 
     def bind(completion: Completion) -> None:
         if options.out:
@@ -78,7 +80,9 @@ def ask(
         told=told,
         chat=_chat(session, options),
         trim=options.trim,
+        wait=minutes_to_wait(options),
         fallback=options.fallback,
+        fresh=options.fresh,
         tools=named_tools(options.tools, shell.user_ns) if options.tools else None,
         ask=options.ask,
         rounds=options.rounds,

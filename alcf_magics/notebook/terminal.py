@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 from ..gateway.accumulator import Follower
 from ..text import line, words
+from ..told import SILENT, Told
 from .view import Live
+from .wait_line import MovingLine, is_terminal
 
 if TYPE_CHECKING:
     from ..gateway.accumulator import Accumulator
@@ -14,31 +16,38 @@ if TYPE_CHECKING:
     from ..gateway.completions import Completion
     from ..gateway.models import Model
 
-#: Seconds of silence after which a terminal says what it waits for.
+#: Seconds of silence after which it is said what is waited for, where it stays, and where not.
 PATIENCE_SECONDS = 3.0
+MOVING_SECONDS = 0.5
 
 
 class TerminalLive(Live):
     """Prints the text as it comes: plain text, no control sequences, a line about it at the end."""
 
-    def __init__(self, model: Model) -> None:
-        super().__init__(model)
+    def __init__(self, model: Model, told: Told = SILENT) -> None:
+        super().__init__(model, told)
         self._text = Follower()
-        self._patient = True
+        self._line = MovingLine()
 
     def _show(self, answer: Accumulator) -> None:
-        if not answer.began and self._patient and self._pace.seconds > PATIENCE_SECONDS:
-            # Once: what a terminal printed stays there.
-            print(f"[{words(self._waiting())}]", flush=True)
-            self._patient = False
         before = self._text.seen
+        if not (before or answer.content.length):
+            self._wait(answer)
+            return
+        self._line("")
         piece = self._text.new(answer)
         if self._text.seen < before:
             # A lone closing tag came: what was printed stays, and is told for what it is.
             print("\n[the above was the model's reasoning]", flush=True)
         self._print(piece)
 
+    def _wait(self, answer: Accumulator) -> None:
+        patience = MOVING_SECONDS if is_terminal() else PATIENCE_SECONDS
+        if self._told.waiting_for or self._pace.seconds > patience:
+            self._line(f"[{self._waiting(answer)}]")
+
     def call(self, call: Call) -> None:
+        self._line("")
         if call.result is not None:
             self._print(f"[{call.name} → {line(call.result)}]", end="\n")
             return
@@ -48,6 +57,7 @@ class TerminalLive(Live):
 
     def begin_again(self, why: str) -> None:
         super().begin_again(why)
+        self._line("")
         print(f"\n[{words(why)}]", flush=True)  # what was printed stays
         self._text = Follower()
 
@@ -55,6 +65,7 @@ class TerminalLive(Live):
         print(words(piece), end=end, flush=True)
 
     def finish(self, completion: Completion) -> None:
+        self._line("")
         rest = self._text.rest(completion.text)
         self._print(rest if completion.text else completion.first_shown, end="\n")
         if completion.text and completion.tool_calls:
@@ -63,6 +74,7 @@ class TerminalLive(Live):
         print(f"[{completion.about}]", flush=True)
 
     def fail(self, completion: Completion | None, why: str) -> None:
+        self._line("")
         if completion is not None and completion.text:
             self._print(self._text.rest(completion.text), end="\n")
             self._print_others(completion)

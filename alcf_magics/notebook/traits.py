@@ -89,6 +89,8 @@ class Default(TraitType):  # type: ignore[type-arg]
 
 #: A trait for each number among the settings, under its name.
 NUMBERS = {
+    "wait": Number("For how many minutes a model that is not live is waited for; 0: not at all."),
+    "prompts_per_minute": Number("How many prompts a minute may leave, for a class; 0: all."),
     "requests_per_second": Number("How many requests a second may leave; 0: no limit of ours."),
     "address_seconds": Number("How long an address that refuses, or is not known, is tried."),
     "fault_seconds": Number("How long a fault that may clear is tried again; 0: not at all."),

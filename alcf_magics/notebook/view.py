@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import abc
+import time
 from typing import TYPE_CHECKING
 
+from ..showing.times import lasting
+from ..told import SILENT, Told
 from .pacing import Pace
 
 if TYPE_CHECKING:
@@ -16,13 +19,16 @@ if TYPE_CHECKING:
 
 #: Characters of the end of an answer that is drawn where the whole costs too much.
 END_CHARACTERS = 2000
+#: Seconds without anything new after which a line under a text says so.
+STALL_SECONDS = 3.0
 
 
 class Live(abc.ABC):
-    """The output of one running prompt."""
+    """The output of one running prompt. `told` knows what is waited for before it is sent."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, told: Told = SILENT) -> None:
         self._model = model
+        self._told = told
         self._pace = Pace()
         self._why_again = ""
         self._answer: Accumulator | None = None  # as it was drawn last
@@ -73,16 +79,22 @@ class Live(abc.ABC):
         """Another request goes out: its answer is shown anew."""
         self._why_again = why
 
-    def _waiting(self) -> str:
-        model = self._model
-        if self._why_again:
-            return f"{self._why_again} · {self._pace.seconds:.0f} s"
-        what = (
-            "waiting for the first token"
-            if model.live
-            else f"the model is {model.status}: loading takes 10 to 15 minutes"
-        )
-        return f"{model.name} · {model.cluster} · {what} · {self._pace.seconds:.0f} s"
+    def _waiting(self, answer: Accumulator) -> str:
+        """What is waited for while there is no text to show, and for how long."""
+        if self._told.waiting_for and not answer.began:
+            return self._told.waiting_for
+        now, thought = time.monotonic(), answer.reasoning.length
+        if answer.first_token is not None and thought:
+            what = f"reasoning for {lasting(now - answer.first_token)} · {thought:,} characters"
+        else:
+            awaited = self._why_again or "waiting for the first token"
+            what = f"{awaited} · {lasting(now - answer.started)}"
+        return f"{self._model.name} · {self._model.cluster} · {what}"
+
+    def _stalled(self, answer: Accumulator) -> str:
+        """What is waited for in the middle of a text; empty while it comes."""
+        silent = time.monotonic() - answer.last
+        return f"waiting for more · {lasting(silent)}" if silent >= STALL_SECONDS else ""
 
     @abc.abstractmethod
     def finish(self, completion: Completion) -> None:

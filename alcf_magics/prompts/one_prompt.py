@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
 from ..told import SILENT, Told
 
 if TYPE_CHECKING:
+    from .._session import Session
     from ..connection import Connection
     from ..exchanges import Exchange, View
+    from ..gateway.cassettes import Cassette
     from ..gateway.catalog import Catalog
     from ..gateway.chat import ChatRequest, Message
     from ..gateway.chats import Chats
@@ -38,9 +42,9 @@ class OnePrompt:
         @property
         def chats(self) -> Chats: ...
         def catalog(self, *, described: bool = True, told: Told = SILENT) -> Catalog: ...
-        def resolve(
-            self, name: str = "", cluster: str = "", *, vision: bool = False, told: Told = SILENT
-        ) -> Model: ...
+        def _resolved(
+            self, name: str, cluster: str, *, vision: bool, told: Told
+        ) -> tuple[Catalog, Model]: ...
 
     def ask(
         self,
@@ -52,6 +56,9 @@ class OnePrompt:
         format: str | None = None,
         schema: Any = None,
         fallback: str | Sequence[str] = (),
+        wait: float | None = None,
+        cassette: str | Path | None = None,
+        fresh: bool = False,
         **parameters: Any,
     ) -> Completion:
         """Send a prompt, or a list of messages as OpenAI has them; the whole completion.
@@ -65,7 +72,11 @@ class OnePrompt:
         `parameters` are those of the magic under the names in gateway/parameters.py:
         temperature (0 to 2), max_tokens (1 or more), stop (a text or up to 4), n, extra, … What is
         not given is as `choose` has it. `fallback` names other models, as `"a,b"` or a list, that
-        may answer where this one is live nowhere. A value that is wrong, or that the model does not
+        may answer where this one is live nowhere. `wait` is for how many minutes a model that is
+        loaded on demand is waited for; with 0, what is not live is a ModelNotReady. `cassette` is a
+        file of recorded answers, which answer this time and which others are added to (empty:
+        none; not given: the setting's);
+        `fresh` asks anew, and records that. A value that is wrong, or that the model does not
         take, is a RequestRefused, and nothing is sent. What ends an answer early carries what came
         as `.completion`.
         """
@@ -77,6 +88,9 @@ class OnePrompt:
             format=format,
             schema=schema,
             fallback=fallback,
+            wait=wait,
+            cassette=cassette,
+            fresh=fresh,
             **parameters,
         ).run()
 
@@ -114,7 +128,9 @@ class OnePrompt:
     ) -> Iterator[str]:
         """Send a prompt; the pieces of the answer's text as they come.
 
-        The completion is `history[-1]` afterwards. Leaving the loop closes the connection.
+        The completion is `history[-1]` afterwards. Leaving the loop closes the connection. With a
+        schema there is one piece, at the end: a first answer may not fit. With tools, what a model
+        says between their calls comes, too.
         """
         from ..exchanges import pieces
 
@@ -130,12 +146,12 @@ class OnePrompt:
         **parameters: Any,
     ) -> AsyncIterator[str]:
         """The same as `stream`, for `async for`."""
-        from ..gateway.accumulator import Follower
+        from ..gateway.accumulator import Pieces
 
         exchange = await self._aexchange(
             prompt, model, cluster=cluster, system=system, **parameters
         )
-        text = Follower()
+        text = Pieces(exchange.rounds.may_replace)
         async with exchange:
             async for answer in exchange:
                 if piece := text.new(answer):
@@ -158,23 +174,26 @@ class OnePrompt:
         chat: Chat | None = None,
         trim: bool = False,
         fallback: str | Sequence[str] = (),
+        wait: float | None = None,
         images: Any = (),
         tools: Any = None,
         ask: bool = False,
         rounds: int | None = None,
         as_text: Callable[[Any], str] | None = None,
+        cassette: str | Path | None = None,
+        fresh: bool = False,
         **parameters: Any,
     ) -> Exchange:
         """One prompt that is ready to be sent, for whoever shows it; see exchanges.py.
 
         `view` makes what shows the answer, `bind` gets the completion however the answer ends.
         `schema` is whatever a Schema can be made of; `tools` are functions, `as_text` makes what a
-        model reads of their values, `ask`, `rounds` and `fallback` are as in `ask`; `images` come
-        last. In a `chat` it goes on; `trim` leaves the oldest images and turns out where they do
-        not fit.
+        model reads of their values; `images` come last, and the rest is as in `ask`. In a `chat`
+        it goes on; `trim` leaves the oldest images and turns out where they do not fit.
         """
         from ..exchanges import Exchange
         from ..gateway.answer_file import form_of, key_of
+        from ..gateway.cassettes import NOWHERE
         from ..gateway.chat import default_system
         from ..gateway.parameters import wanted
         from ..gateway.places import names_of
@@ -195,9 +214,38 @@ class OnePrompt:
         request = prepared(prompt, system, format, parameters, schema)
         toolbox = equipped(request, tools, ask=ask, rounds=rounds, told=told, as_text=as_text)
         kept = "" if model else asking.model(cluster)
-        places = self.places(
-            model, cluster, kept, names_of(fallback), vision=request.has_images, told=told
-        )
+
+        def key_for(request: ChatRequest) -> str:
+            return key_of(
+                named,
+                request.messages,
+                wanted(parameters, self._defaults),
+                schema=form_of(request),
+                tools=toolbox.fields if toolbox is not None else None,
+            )
+
+        box, key = self.cassette(cassette, fresh), ""
+        if box is not None:
+            whole = asking.along(request, NOWHERE, keeps_system=keeps_system, trim=trim)
+            key = key_for(whole)
+            if (recorded := box.answer(key, whole, format)) is not None:
+                return Exchange(
+                    self._connection,
+                    recorded.place,
+                    whole,
+                    asked=model or kept,
+                    format=format,
+                    view=view(recorded.place) if view is not None else None,
+                    bind=bind,
+                    told=told,
+                    asking=asking,
+                    key=key,
+                    recorded=recorded,
+                )
+        with box.refusing() if box is not None else contextlib.nullcontext():
+            places = self.places(
+                model, cluster, kept, names_of(fallback), vision=request.has_images, told=told
+            )
 
         def request_for(place: Model) -> ChatRequest:
             to_place = fitted(request, parameters, self._defaults, place, told, toolbox)
@@ -215,21 +263,28 @@ class OnePrompt:
             first,
             places=places,
             request_for=request_for,
+            wait=self._connection.waiting(wait),
             asked=model or kept,
             format=format,
             view=view(place) if view is not None else None,
             bind=bind,
             told=told,
             asking=asking,
-            key=key_of(
-                named,
-                first.messages,
-                wanted(parameters, self._defaults),
-                schema=form_of(first),
-                tools=toolbox.fields if toolbox is not None else None,
-            ),
+            key=key or key_for(first),
             toolbox=toolbox,
+            cassette=box,
         )
+
+    def cassette(self, given: object = None, fresh: bool = False) -> Cassette | None:
+        """The recorded answers that count: those given, else the setting's; None for none.
+
+        Raises RequestRefused for what is no path.
+        """
+        from ..gateway.cassettes import cassette_of
+        from .redaction import Redaction
+
+        name = self.unchecked_settings.cassette if given is None else given
+        return cassette_of(name, fresh, lambda: Redaction.of(cast("Session", self)))
 
     def fetch_image(self, address: str, told: Told = SILENT) -> bytes:
         """What stands at an http(s) address, fetched without a login. Raises RequestRefused."""
@@ -265,8 +320,7 @@ class OnePrompt:
         from ..gateway.places import places_of
 
         settings = self.settings
-        first = self.resolve(name or kept, cluster, vision=vision, told=told)
-        catalog = self.catalog(described=False, told=told)
+        catalog, first = self._resolved(name or kept, cluster, vision=vision, told=told)
         wanted = settings.meant(name or ("" if kept else settings.model))
         return places_of(
             catalog,

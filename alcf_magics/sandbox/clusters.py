@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone, tzinfo
 from types import MappingProxyType
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -28,7 +28,8 @@ LIST_OF_STATE = {
 class Model:
     """A model of a cluster. `state` is "running", "starting", "queued", "stopped" or "offline".
 
-    `job` groups models served by one job, `age` is how long that job has been running in seconds.
+    `job` groups models served by one job, `age` is how long that job had been running when the
+    sandbox started, and `starts` when one that is queued may start after that, in seconds.
     `batches` says whether it can be asked in batches, for which it need not run.
     """
 
@@ -36,6 +37,7 @@ class Model:
     state: str = "running"
     job: int = 0
     age: float = 0.0
+    starts: float = 2700.0
     title: str = ""
     description: str = ""
     version: str = "1.0"
@@ -72,11 +74,6 @@ class Cluster:
     def endpoint(self, model: str) -> str:
         """The gateway's own name for a model on this cluster, as its messages show it."""
         return f"{self.name}-{self.framework}-{slug(model)}"
-
-    def starting(self) -> Cluster:
-        """The same cluster with every model still starting."""
-        models = tuple(replace(model, state="starting") for model in self.models)
-        return replace(self, models=models)
 
 
 COMPUTE_MODELS = (
@@ -249,7 +246,7 @@ def _compute_jobs(cluster: Cluster, since: float) -> JSON:
             "Job ID": f"{number}.{cluster.name}-pbs-01.lab.alcf.anl.gov",
         }
         if first.state == "queued":
-            start = _chicago(since + 2700)
+            start = _chicago(since + first.starts)
             entry |= {
                 "Job State": "Q",
                 "Host Name": "N/A",

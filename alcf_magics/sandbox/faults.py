@@ -14,6 +14,7 @@ from . import envelopes
 from .clusters import Cluster, Model
 from .door import TOO_MANY
 from .envelopes import DONE
+from .loads import TIMED_OUT, not_ready
 from .streaming import EventStream
 
 FAILED = "internal_endpoint_error"
@@ -47,9 +48,7 @@ def _refusal(refusal: envelopes.Refusal) -> Failing:
 
 
 def _not_ready(cluster: Cluster, model: Model, stream: bool) -> Response:
-    endpoint = cluster.endpoint(model.name)
-    text = f"Error: Endpoint {endpoint} online but not ready to receive tasks. "
-    return envelopes.error(503, FAILED, text + "Please try again later.").response()
+    return not_ready(cluster, model).response()
 
 
 def _offline(cluster: Cluster, model: Model, stream: bool) -> Response:
@@ -97,7 +96,7 @@ FAULTS: Mapping[str, Failing] = MappingProxyType(
         "timeout": _refusal(
             envelopes.error(504, FAILED, f"Timeout calling {UPSTREAM}.", timeout=120)
         ),
-        "no_result": _refusal(envelopes.error(408, FAILED, "Error: TimeoutError with result().")),
+        "no_result": _refusal(TIMED_OUT),
         "down": _down,
         "dead": _dead,
     }

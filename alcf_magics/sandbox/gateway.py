@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 
 from starlette.applications import Starlette
 from starlette.datastructures import Headers
@@ -21,6 +23,7 @@ from .batches import Batches
 from .clusters import Cluster, Model
 from .door import Door
 from .envelopes import DONE, JSON, Refused, reply
+from .loads import TIMED_OUT, JobsCache, Loads, not_live, not_ready
 from .scenarios import FOR_EVER, Scenario
 from .settings import Settings
 from .upstream import Upstream
@@ -50,6 +53,8 @@ class Gateway:
         self._upstream = upstream
         self._on_disconnect = on_disconnect
         self._since = time.time()
+        self._loads = Loads(settings, self._since)
+        self._jobs_cache = JobsCache(settings)
         self._batches = Batches(settings, self._batch_line)
         self._app = self._routes()
 
@@ -107,7 +112,7 @@ class Gateway:
         if found is None:
             text = f"The requested cluster '{name}' does not exist."
             raise Refused(envelopes.error(404, "cluster_not_found", text))
-        return found.starting() if self._scenario.cold and self._is_first(found) else found
+        return self._loads.now(found) if self._is_first(found) else found
 
     def _is_first(self, cluster: Cluster) -> bool:
         return cluster.name == self._clusters[0].name
@@ -166,11 +171,14 @@ class Gateway:
                 raise Refused(envelopes.error(500, "internal_endpoint_error", text))
         else:
             self._check_status_page(cluster)
+        return self._jobs_cache.reply(cluster.name, lambda: self._jobs_of(cluster))
+
+    def _jobs_of(self, cluster: Cluster) -> JSON:
         if self._is_first(cluster) and self._scenario.maintenance:
-            return reply(catalog.maintenance_jobs(cluster))
+            return catalog.maintenance_jobs(cluster)
         if self._is_first(cluster) and self._scenario.jobs == "empty":
-            return reply(catalog.no_jobs(cluster))
-        return reply(catalog.jobs(cluster, self._since))
+            return catalog.no_jobs(cluster)
+        return catalog.jobs(cluster, self._since)
 
     async def _models(self, request: Request) -> Response:
         self._door.admit(request)
@@ -265,7 +273,7 @@ class Gateway:
         if may_fail and self._settings.fails():
             return faults.failure(self._scenario.fault, cluster, model, stream)
         if not model.live:
-            return self._not_live(cluster, model, stream)
+            return self._not_live(route, body, cluster, model)
         complaint = responder.complaint(route, model, body, self._settings)
         if complaint is not None:
             return self._failure(cluster, model, 400, complaint, stream)
@@ -279,26 +287,24 @@ class Gateway:
             return self._stream(route, body, cluster, answer)
         return self._complete(route, body, cluster, model, answer)
 
-    def _not_live(self, cluster: Cluster, model: Model, stream: bool) -> Response:
-        code = "internal_endpoint_error"
+    def _not_live(self, route: str, body: JSON, cluster: Cluster, model: Model) -> Response:
         if cluster.kind == "direct":
-            text = f"'{model.name}' is not currently live on {cluster.name.capitalize()}."
-            return envelopes.error(503, code, text).response()
-        endpoint = cluster.endpoint(model.name)
-        if endpoint in self._settings.loading:
-            text = f"Error: Endpoint {endpoint} online but not ready to receive tasks. "
-            return envelopes.error(503, code, text + "Please try again later.").response()
-        self._settings.loading.add(endpoint)
+            return not_live(cluster, model).response()
+        if not self._loads.wake(cluster, model):
+            return not_ready(cluster, model).response()
         silence = self._settings.cold_seconds
-        if stream:
+        if body.get("stream") is True:
             events = [envelopes.event(envelopes.STREAMING_TIMEOUT), DONE]
             return self._events(streaming.bursts(events, self._settings, silence=silence))
+        left = self._loads.left(cluster, model)
 
-        async def give_up() -> Response:
-            await asyncio.sleep(silence)
-            return envelopes.error(408, code, "Error: TimeoutError with result().").response()
+        async def at_last() -> Response:
+            await asyncio.sleep(silence if left == math.inf else left)
+            if left == math.inf:
+                return TIMED_OUT.response()
+            return self._answer(route, body, cluster, replace(model, state="running"))
 
-        return streaming.LateResponse(give_up)
+        return streaming.LateResponse(at_last)
 
     def _failure(
         self, cluster: Cluster, model: Model, status: int, body: bytes, stream: bool

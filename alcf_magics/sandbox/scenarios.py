@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -35,6 +36,10 @@ class Scenario:
     "cut", "stalled", "unfinished", "error" or "error_first". `pace` is the least time between two
     pieces of an answer.
 
+    `cold` is what models of the first cluster are that nobody has asked for ("": as listed), and
+    `load_seconds` how long one loads that was asked for. `cache_seconds` is for how long the
+    gateway uses jobs again (it then says so).
+
     `fault` is how prompts fail (a name in faults.py; empty: they do not), `failures` how many of
     them (None: all), `fails_on_first` says that only the first cluster's do. `others_per_second`
     is how many requests other kernels of the same user send.
@@ -43,7 +48,9 @@ class Scenario:
     description: str
     refuse: str = "none"
     refusal: str = NOT_ACTIVE
-    cold: bool = False
+    cold: str = ""
+    load_seconds: float = math.inf
+    cache_seconds: float | None = None
     restricted: bool = False
     maintenance: bool = False
     jobs: str = "whole"
@@ -63,7 +70,16 @@ class Scenario:
 TABLE: Mapping[str, Scenario] = MappingProxyType(
     {
         "default": Scenario("Everything works; some models are running, some are not."),
-        "cold_model": Scenario("Every model of the first cluster is still starting.", cold=True),
+        "cold_model": Scenario(
+            "Every model of the first cluster is still starting.", cold="starting"
+        ),
+        "cold_start": Scenario(
+            "The first cluster's chat models are offline; one that is asked for is queued, "
+            "starting, and live three seconds later.",
+            cold="offline",
+            load_seconds=3.0,
+            cache_seconds=0.5,
+        ),
         "expired_token": Scenario(
             "The gateway refuses access tokens from a login; refreshed ones work.", refuse="login"
         ),
@@ -83,7 +99,11 @@ TABLE: Mapping[str, Scenario] = MappingProxyType(
         "globus_outage": Scenario(
             "The gateway cannot reach Globus to check tokens.", refuse="all", refusal=GLOBUS_OUTAGE
         ),
-        "maintenance": Scenario("The first cluster is under maintenance.", maintenance=True),
+        "maintenance": Scenario(
+            "The first cluster is under maintenance, with a notice; another serves some of its "
+            "models.",
+            maintenance=True,
+        ),
         "jobs_unreadable": Scenario(
             "The status page of the last cluster fails, for jobs and for chat.", jobs="unreadable"
         ),

@@ -27,8 +27,12 @@ class Settings:
             raise ValueError(
                 f"There is no validation {validation!r}; known: {', '.join(VALIDATIONS)}."
             )
-        #: Endpoints of the first cluster which a prompt has woken: they answer 503 from then on.
-        self.loading: set[str] = set()
+        #: Endpoints of the first cluster which a prompt has woken, and when, in seconds of the
+        #: epoch: they answer 503 until they run.
+        self.loading: dict[str, float] = {}
+        #: Seconds that loading takes, and for which jobs are used again; None: the scenario's.
+        self.load_seconds: float | None = None
+        self.cache_seconds: float | None = None
         self.scenario = scenario
         #: Which validator refuses request fields: "current" or "strict".
         self.validation = validation

@@ -18,7 +18,7 @@ from .instances import NoSchema, instance
 _CALL = re.compile(
     r"\bcall (?:the (?:tool|function) )?`?(?P<name>[A-Za-z_][\w-]*)`?(?=\s*[({])", re.I
 )
-_PAIR = re.compile(r"(\w+)\s*=\s*(\"[^\"]*\"|'[^']*'|[^\s,;)]+)")
+_PAIR = re.compile(r"(\w+)\s*=\s*(\"[^\"]*\"|'[^']*'|[^\s,;)]*[^\s,;).])")
 _MODES = ("none", "auto", "required")
 
 

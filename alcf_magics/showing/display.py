@@ -17,6 +17,8 @@ LINK = "color:var(--jp-content-link-color,#1976d2);text-decoration:underline"
 CODE = "font-family:var(--jp-code-font-family,monospace)"
 #: A long address is broken; the columns of a table keep their width.
 _WRAP = "overflow-wrap:break-word"
+#: Also in front ends that break lines within words.
+_VERBATIM = "white-space:pre-wrap;word-break:normal;overflow-wrap:anywhere"
 _CELL_STYLE = ' style="text-align:left"'
 _LIVE_STYLE = "<style>.alcf-answer[aria-live] :is(td,th){text-align:left}</style>"
 
@@ -76,17 +78,21 @@ class ShownCall(Protocol):
 def call_html(call: ShownCall) -> str:
     """A call of a tool in a folded block, its arguments before its result. Never typeset."""
     state = "…" if call.result is None else " failed" if call.failed else ""
-    result = "" if call.result is None else f"<div>Result</div>{_verbatim(call.result)}"
+    result = "" if call.result is None else f"{_label('Result')}{_verbatim(call.result)}"
     return (
         f'<details class="alcf-call" style="{_WRAP}"><summary>Tool '
         f'<span style="{CODE}">{escaped(call.name)}</span>{state}</summary>'
-        f"<div>Arguments</div>{_verbatim(call.arguments)}{result}</details>"
+        f"{_label('Arguments')}{_verbatim(call.arguments)}{result}</details>"
     )
+
+
+def _label(text: str) -> str:
+    return f'<div style="{GREY}">{text}</div>'
 
 
 def _verbatim(text: str) -> str:
     shown = text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}…"
-    return f'<pre style="white-space:pre-wrap">{escaped(shown)}</pre>'
+    return f'<pre style="{_VERBATIM}">{escaped(shown)}</pre>'
 
 
 def line_html(text: str) -> str:

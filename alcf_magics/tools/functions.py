@@ -16,7 +16,7 @@ from typing import Any
 from ..errors import INSTALL_SCHEMA, RequestRefused
 from ..gateway.schemas import Invalid, instance_of
 from ..gateway.typed_dicts import made_of, readable
-from ..text import line
+from ..text import line, why_of
 
 #: What servers take as a name.
 _NAME = re.compile("[a-zA-Z0-9_-]{1,64}")
@@ -41,7 +41,8 @@ class Tool:
         name = name or getattr(inner, "__name__", type(function).__name__)
         shown, step = line(name, 64), "Nothing was sent."
         if not callable(function) or isinstance(function, type):
-            wrong = f"A tool is a function, and {shown} is {line(type(function).__name__)}"
+            what = f"the class {shown}" if isinstance(function, type) else f"{function!r:.60}"
+            wrong = f"A tool is a function, not {line(what)}"
         elif not _NAME.fullmatch(name):
             wrong = f"{shown} is no name for a tool: give the function one of letters, with def"
         else:
@@ -51,7 +52,7 @@ class Tool:
                 wrong = "Tools need pydantic, which is not installed"
                 step = INSTALL_SCHEMA
             except Exception as error:  # whatever annotations come up with
-                wrong = f"{shown} cannot be a tool: {line(str(error)) or type(error).__name__}"
+                wrong = f"{shown} cannot be a tool: {why_of(error).partition('. ')[0]}"
         raise RequestRefused(f"{wrong}.", step)
 
     @classmethod
@@ -92,7 +93,7 @@ class Tool:
         try:
             value = json.loads(arguments)
         except (ValueError, RecursionError) as error:
-            wrong = f"the arguments are no JSON: {line(str(error))}"
+            wrong = f"the arguments are no JSON: {why_of(error)}"
         else:
             given = instance_of(value, self.source)
             first = [given.pop(name) for name in self.positional if name in given]

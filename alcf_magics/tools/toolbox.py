@@ -12,6 +12,7 @@ import builtins
 import inspect
 import json
 import sys
+from asyncio import CancelledError
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field, replace
 from types import BuiltinFunctionType
@@ -22,13 +23,16 @@ from ..gateway.calls import Call
 from ..gateway.chat import ChatRequest
 from ..gateway.parameters import ROUNDS
 from ..gateway.schemas import Invalid
-from ..text import clean, line
+from ..text import clean, line, said_by
 from ..told import SILENT, Told
 from .awaiting import awaited
 from .functions import Tool, tools_of
 
 #: Characters of a result that go to the model.
 MOST_CHARACTERS = 50_000
+
+#: What ends a tool and not the prompt. An interrupt is the person's, and ends both.
+_FAILURES = (Exception, SystemExit, CancelledError)
 
 _NOTHING = "Nothing was sent."
 
@@ -93,7 +97,7 @@ class Toolbox:
             waited_for = next(steps)
             try:
                 value = awaited(waited_for)
-            except Exception as error:
+            except _FAILURES as error:
                 steps.throw(error)
             else:
                 steps.send(value)
@@ -108,7 +112,7 @@ class Toolbox:
             waited_for = next(steps)
             try:
                 value = await waited_for
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 steps.throw(error)
             else:
                 steps.send(value)
@@ -138,8 +142,8 @@ class Toolbox:
         except Invalid as error:
             self.tell(f"{call.name} did not run: {error}")
             return self._failed(call, f"The arguments are wrong: {error}")
-        except (Exception, SystemExit) as error:
-            text = f"{type(error).__name__}: {error}"
+        except _FAILURES as error:
+            text = ": ".join(filter(None, (type(error).__name__, said_by(error))))
             self.tell(f"{call.name} failed: {line(text)}")
             return self._failed(call, clean(self.as_text(text)))  # which hides what is to stay
         return replace(call, result=_cut(text))

@@ -120,6 +120,7 @@ def test_execute(home: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     assert re.search(r"<h2[^>]*>A sandbox answered</h2>", text)
     assert "<li>streaming, interrupting, and asking again</li>" in text
     assert "Logged in as" in text
+    assert '<math display="block"><mover accent="true"><mi>x</mi>' in text
     # The login cell stands there as the notebook has it, without the code that was typed.
     login = text[text.index("alcf_login</span>") :]
     assert login.removeprefix("alcf_login</span>").lstrip().startswith("</pre>")

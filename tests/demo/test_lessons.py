@@ -29,6 +29,46 @@ def run(name: str, home: Path, sandbox: Sandbox) -> list[Any]:
     return list(notebook.cells)
 
 
+#: Every connection fails from here on; a kernel's own messages go another way.
+NO_NETWORK = """
+import socket
+
+def refuse(*_, **__):
+    raise AssertionError("the network was used")
+
+socket.socket.connect = socket.socket.connect_ex = socket.getaddrinfo = refuse
+"""
+
+
+def test_recorded_with_the_network_switched_off(home: Path, sandbox: Sandbox) -> None:
+    """No login, no network, no gateway that is known: all answers come from the file beside it."""
+    folder = home / "lesson"
+    folder.mkdir()
+    for name in ("recorded.ipynb", "recorded.jsonl"):
+        shutil.copy(LESSONS / name, folder / name)
+    before = (folder / "recorded.jsonl").read_bytes()
+    notebook = nbformat.read(folder / "recorded.ipynb", as_version=4)
+    notebook.cells.insert(0, nbformat.v4.new_code_cell(NO_NETWORK))
+    new = nbformat.v4.new_code_cell("%%alcf\nWhat is not in the file?")
+    with demo._entered(demo.environment(home, {"ALCF_MODEL": "a-model-of-mine"})):
+        assert demo._run(notebook, folder, sandbox) == ""
+        cells = [notebook.cells[0], *notebook.cells[1:5], new]
+        refused = nbformat.v4.new_notebook(cells=cells)
+        failure = demo._run(refused, folder, sandbox)
+    assert "NotLoggedIn: This prompt is not recorded in recorded.jsonl." in failure
+    cells = list(notebook.cells)
+    assert "recorded 2026-" in shown(cells, "%%alcf --out answer")
+    assert " from openai/gpt-oss-120b · sophia" in shown(cells, "%%alcf --out answer")
+    assert "'stop'" in shown(cells, "answer.recorded")
+    assert "ranks · turn 1" in shown(cells, "%%alcf --chat ranks")
+    assert "ranks · turn 2" in shown(cells, "%%alcf -c")
+    assert "'nodes': 1" in shown(cells, "from alcf_magics import session")
+    assert shown(cells, "words =").count("A sandbox answered") >= 3
+    assert shown(cells, "session().history.totals()") == "{}"
+    assert (folder / "recorded.jsonl").read_bytes() == before
+    assert not sandbox.requests
+
+
 def shown(cells: list[Any], first_line: str) -> str:
     """What the first cell that begins so shows, as text and as a page."""
     cell = next(cell for cell in cells if cell.source.startswith(first_line))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from alcf_magics.gateway.accumulator import Accumulator, Follower
+from alcf_magics.gateway.accumulator import Accumulator, Follower, Pieces
 from alcf_magics.gateway.chunks import Chunk, Usage
 from support.completions import accumulated, chunk, content
 
@@ -87,6 +87,18 @@ def test_whoever_passes_text_on_learns_that_it_was_reasoning() -> None:
     assert follower.rest("answer!") == "!"
 
 
+def test_pieces_of_several_answers_are_kept_apart() -> None:
+    """By an empty line; nothing is passed on early where an answer may give way to the next."""
+    answers = [Accumulator("m", 0.0) for _ in range(3)]
+    follower, at_end = Pieces(), Pieces(at_end=True)
+    for answer, text in zip(answers, ("", "one", "two"), strict=True):
+        answer.add(content(text), 1.0)
+    assert [follower.new(answer) for answer in answers] == ["", "one", "\n\ntwo"]
+    assert follower.rest("two!") == "!"
+    assert [at_end.new(answer) for answer in answers] == ["", "", ""]
+    assert at_end.rest("two!") == "two!"
+
+
 def test_logprobs_add_up_as_the_server_gave_them() -> None:
     """Each chunk brings an entry a token; of a choice that has none there is none."""
 
@@ -115,3 +127,19 @@ def test_arguments_that_are_an_object_are_kept() -> None:
     call = {"index": 0, "function": {"name": "f", "arguments": {"a": 1}}}
     [choice] = accumulated(chunk(choices=[{"delta": {"tool_calls": [call]}}])).choices
     assert choice.tool_calls[0]["function"]["arguments"] == '{"a": 1}'
+
+
+def thought(text: str) -> Chunk:
+    return chunk(choices=[{"index": 0, "delta": {"reasoning_content": text}}])
+
+
+def test_a_readers_times_are_apart_from_the_models() -> None:
+    """White space is nothing to read; the last chunk, with the usage, is no token."""
+    answer = accumulated(
+        thought("a"), thought("b"), content("\n"), content("x"), content("y"), chunk(choices=[])
+    )
+    assert (answer.first_token_seconds, answer.first_text_seconds) == (1.0, 4.0)
+    assert (answer.reasoning_seconds, answer.token_seconds, answer.seconds) == (1.0, 4.0, 6.0)
+    nothing = accumulated(chunk(choices=[]))
+    assert nothing.first_text_seconds is nothing.token_seconds is nothing.reasoning_seconds is None
+    assert accumulated(thought("a")).first_text_seconds is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import pytest
@@ -87,7 +88,7 @@ def test_a_colon_means_a_cluster_only_before_one() -> None:
 def test_an_unknown_name_gets_the_three_nearest() -> None:
     """The nearest names come first, and never more than three."""
     with pytest.raises(ModelNotFound) as caught:
-        TWO.resolve("llama")
+        TWO.resolve("lama")
     nearest = caught.value.next_step.split(". ")[0].removeprefix("Nearest: ").split(", ")
     assert len(nearest) == 3
     assert set(nearest[:2]) == {"Llama-3.1-8B-Instruct", "meta-llama/Meta-Llama-3.1-8B-Instruct"}
@@ -202,3 +203,30 @@ def test_each_state_has_a_dot_that_is_not_read_aloud() -> None:
     page = as_shown(HOSTILE)["text/html"]
     assert page.count('<span aria-hidden="true"') == len(HOSTILE)
     assert page.index("live") < page.index("offline")
+
+
+def test_an_old_table_says_its_age() -> None:
+    """A fresh one does not; one made up of nothing read has none."""
+    assert "ago" not in repr(replace(TWO, read_at=time.time() - 1))
+    assert "ago" not in repr(TWO)
+    old = replace(TWO, read_at=time.time() - 125)
+    assert "2 min 5 s ago." in repr(old)
+    assert "2 min 5 s ago." in old._repr_html_()
+
+
+def test_the_beginning_of_one_models_name_means_it() -> None:
+    """Of more than one it means none, and neither do two letters."""
+    assert TWO.resolve("gemma-4").place == "red:google/gemma-4-31B-it"
+    assert TWO.resolve("llama").place == "blue:Llama-3.1-8B-Instruct"
+    for beginning in ("ge", "g"):
+        with pytest.raises(ModelNotFound):
+            TWO.resolve(beginning)
+
+
+@pytest.mark.parametrize(("name", "cluster"), [("red:my-alias", ""), ("my-alias", "red")])
+def test_a_name_at_a_cluster_goes_there_as_it_was_typed(name: str, cluster: str) -> None:
+    """The server knows aliases that it lists nowhere; without a cluster it means nothing."""
+    found = TWO.resolve(name, cluster)
+    assert (found.place, str(found.status)) == ("red:my-alias", "unknown")
+    with pytest.raises(ModelNotFound):
+        TWO.resolve("my-alias")

@@ -38,6 +38,17 @@ def test_prompt_and_place_are_read_from_what_was_sent() -> None:
     assert some.request.messages[-1].role == "user"
 
 
+#: Tokens came for five of nine seconds.
+THOUGHT = {
+    "reasoning": "I think so.",
+    "first_token_seconds": 1.0,
+    "first_text_seconds": 3.5,
+    "token_seconds": 5.0,
+    "reasoning_seconds": 2.0,
+    "seconds": 9.0,
+}
+
+
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
@@ -48,6 +59,8 @@ def test_prompt_and_place_are_read_from_what_was_sent() -> None:
         ({"usage": Usage(None, 7, None)}, "red · 7 tokens out"),
         ({"usage": Usage(12, None, None)}, "red · 12 tokens in"),
         ({"first_token_seconds": 1.25, "seconds": 2.0}, "first token after 1.2 s"),
+        (THOUGHT, "reasoned for 2.0 s, 11 characters · first text after 3.5 s, 9.0 s in total"),
+        ({**THOUGHT, "usage": Usage(1, 40, 41)}, "9.0 s in total · 8 tokens/s"),
     ],
 )
 def test_the_line_about_it(fields: dict[str, object], said: str) -> None:

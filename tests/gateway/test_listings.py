@@ -84,7 +84,7 @@ ONE = {"clusters": {"red": {"frameworks": {"fw": {"models": ["m"]}}}}}
         ({"running": [{"Models": "a, M ,b", "Model Status": "running"}]}, Status.LIVE),
         ({"running": [{"Models": "m", "Model Status": "starting"}]}, Status.STARTING),
         ({"queued": [{"Models": "m", "Model Status": "never heard of"}]}, Status.QUEUED),
-        ({"others": [{"Models": "m", "Model Status": "disconnected"}]}, Status.OFFLINE),
+        ({"others": [{"Models": "m", "Model Status": "disconnected"}]}, Status.DISCONNECTED),
         ({"stopped": [{"Models": "m"}], "running": [{"Models": "m"}]}, Status.LIVE),
         ({"running": [{"Models": "other"}]}, Status.OFFLINE),
         ({"running": [{"Models": ["m"]}, {"Models": None}, {}]}, Status.UNKNOWN),

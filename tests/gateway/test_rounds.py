@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import respx
 from pydantic import BaseModel
 
-from alcf_magics import AnswerInvalid, RequestRefused
+from alcf_magics import AnswerInvalid, RequestRefused, StreamBroken
 from alcf_magics._session import Session
 from alcf_magics.sandbox import Sandbox
 from support.logins import logged_in
@@ -73,6 +74,14 @@ def test_json_is_asked_for(session: Session, sandbox: Sandbox) -> None:
     assert "response_format" not in second
 
 
+def test_another_form_is_another_question(session: Session) -> None:
+    """The key of an answer tells any JSON, a schema, and none apart."""
+    forms: tuple[dict[str, Any], ...] = ({}, {"format": "json"}, {"schema": City})
+    keys = {session.ask("hi", MODEL, **form).key for form in forms}
+    assert len(keys) == 3
+    assert session.ask("hi", MODEL, format="text").key in keys
+
+
 def test_an_extra_of_ones_own_goes_before_json(session: Session, sandbox: Sandbox) -> None:
     """What is given as it is stays so; beside a schema it is one too many."""
     own = {"response_format": {"type": "text"}}
@@ -102,6 +111,24 @@ def test_a_server_that_refuses_the_field_is_asked_in_words(
     assert ("population" in system["content"]) == (form == "json_schema")
     assert user["content"] == "hi"
     assert [m.text for m in answer.request.messages] == ["Be brief.", "hi"]
+
+
+@pytest.mark.parametrize(("format", "sent"), [("json", 2), ("text", 1)])
+def test_where_the_reason_is_kept_back_words_are_tried(
+    session: Session, sandbox: Sandbox, format: str, sent: int
+) -> None:
+    """Once, and with a form alone: behind Globus Compute nobody says what was refused."""
+    hidden = {"object": "error", "message": "An error occurred during processing", "code": 500}
+    with respx.mock(assert_all_mocked=False) as mock:
+        mock.get().pass_through()
+        chat = mock.post(path__regex="chat/completions").respond(
+            headers={"content-type": "text/event-stream"},
+            text=f"data: {json.dumps(hidden)}\n\ndata: [DONE]\n\n",
+        )
+        with pytest.raises(StreamBroken):
+            session.ask("hi", MODEL, format=format)
+    asked = [json.loads(call.request.content) for call in chat.calls]
+    assert ["response_format" in body for body in asked] == [format == "json", False][:sent]
 
 
 def test_a_refusal_for_another_reason_is_a_refusal(session: Session, sandbox: Sandbox) -> None:
@@ -276,6 +303,17 @@ def test_an_interrupted_repair_keeps_what_came(session: Session, sandbox: Sandbo
         stopped()
     assert len(session.history) == 1
     assert session.history[-1].text.startswith('{"name"')
+
+
+def test_a_stream_has_one_answer(session: Session, sandbox: Sandbox) -> None:
+    """What did not fit, and was asked for again, does not stand before it."""
+    scripted(sandbox, BAD, GOOD)
+    assert list(session.stream("hi", MODEL, schema=City)) == [GOOD]
+
+    async def pieces() -> list[str]:
+        return [piece async for piece in session.astream("hi", MODEL, schema=City)]
+
+    assert asyncio.run(pieces()) == [GOOD]
 
 
 def test_streamed_pieces_end_in_the_value(session: Session, sandbox: Sandbox) -> None:

@@ -241,7 +241,7 @@ def test_another_place_of_the_model_answers(
 def test_what_the_catalog_says_is_enough(session: Session, sandbox: Sandbox) -> None:
     """A cluster that is known to be down is not asked at all."""
     sandbox.scenario = "maintenance"
-    session.catalog(max_age=0)
+    session.catalog(max_age=0, described=False)
     assert session.ask("hi", SOPHIA_FIRST).cluster == "metis"
     assert clusters(sandbox) == ["metis"]
 
@@ -253,8 +253,8 @@ def test_a_named_cluster_is_never_left(session: Session, sandbox: Sandbox, scena
     expected = Maintenance if scenario == "maintenance" else ModelNotReady
     for model, cluster in ((HERE, ""), (SOPHIA_FIRST, "sophia")):
         with pytest.raises(expected, match="-m metis:gpt-oss-120b"):
-            session.ask("hi", model, cluster=cluster)
-    assert set(clusters(sandbox)) == {"sophia"}
+            session.ask("hi", model, cluster=cluster, wait=0)
+    assert set(clusters(sandbox)) <= {"sophia"}
 
 
 def test_an_alias_or_a_setting_may_name_the_cluster(session: Session, sandbox: Sandbox) -> None:
@@ -314,7 +314,7 @@ def test_a_place_that_does_not_take_the_prompt_is_left_out(
     sandbox.scenario = "offline_upstream"
     with pytest.raises(ModelNotReady):
         session.ask("hi", HERE, effort="high", fallback="Llama-4-Maverick-17B-128E-Instruct")
-    assert clusters(sandbox) == ["sophia"]
+    assert set(clusters(sandbox)) == {"sophia"}
 
 
 @pytest.mark.parametrize("scenario", ["jobs_empty", "jobs_unreadable"])
@@ -323,7 +323,7 @@ def test_states_that_cannot_be_read_are_no_reason_to_wait(
 ) -> None:
     """The prompt is sent at once, to the one place that has the model."""
     sandbox.scenario = scenario
-    session.catalog(max_age=0)
+    session.catalog(max_age=0, described=False)
     model = "Meta-Llama-3.1-8B-Instruct" if scenario == "jobs_empty" else HERE
 
     async def no_wait(place: Model, error: ModelNotReady | None, told: Told) -> Model:
@@ -346,7 +346,7 @@ def test_chats_and_twins_move_on_alike(session: Session, sandbox: Sandbox) -> No
     assert chat.model == THERE
 
     async def twins() -> list[str]:
-        session.catalog(max_age=0)
+        session.catalog(max_age=0, described=False)
         asked = await session.aask("hi", SOPHIA_FIRST)
         pieces = [piece async for piece in session.astream("hi", SOPHIA_FIRST)]
         assert "".join(pieces) == asked.text

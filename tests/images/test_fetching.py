@@ -74,7 +74,6 @@ def test_redirects_are_followed_and_counted() -> None:
         "http://127.0.0.1:8888/api",
         "http://localhost/",
         "http://[::1]/",
-        "http://169.254.169.254/latest",
         "http://10.0.0.1/",
         "http://printer.local/",
     ],
@@ -87,6 +86,25 @@ def test_a_server_on_the_web_leads_nobody_into_the_network_here(inside: str) -> 
     refused(ADDRESS, "which is not read")
     assert not route.called
     assert fetch(inside) == file()
+
+
+@pytest.mark.parametrize(
+    "inside",
+    [
+        "http://169.254.169.254/latest",
+        "http://[fe80::1]/x.png",
+        "http://[::ffff:169.254.169.254]/latest",
+        "http://metadata.google.internal/x.png",
+    ],
+)
+@respx.mock
+def test_what_clouds_tell_their_machines_is_never_read(inside: str) -> None:
+    """Neither for a person who typed it nor for a server that leads there."""
+    route = respx.get(inside).respond(content=file())
+    respx.get(ADDRESS).respond(302, headers={"location": inside})
+    refused(ADDRESS, "which is not read")
+    refused(inside, "it is not read")
+    assert not route.called
 
 
 @pytest.mark.parametrize(

@@ -110,6 +110,8 @@ def test_sixteen_bits_are_stretched_to_eight() -> None:
         (b"<?xml version='1.0'?>\n<svg xmlns='x'/>", "is SVG, which models do not take"),
         (b"%PDF-1.7", "is PDF"),
         (b"<!DOCTYPE html><html>login", "is a web page, no image"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0", "is HEIC, which models do not take"),
+        (b"\0\0\0\x20ftypavif\0\0\0\0", "is AVIF, which models do not take"),
         (b"", "is no image that can be read"),
         (b"hello", "is no image that can be read"),
         (file()[:60], "cannot be read as an image"),

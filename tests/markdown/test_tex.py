@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -154,3 +156,43 @@ def test_usual_formulas_are_within_the_bounds(tex: str) -> None:
 def test_definitions_make_a_piece_text(name: str) -> None:
     """What defines names for the whole page is never typeset."""
     assert mathematics(f"$x \\{name}{{a}}{{b}}$ and $y$") == ["$y$"]
+
+
+STYLE = "red;position:fixed;top:0;width:100vw;background:url(https://a.b/x)"
+
+
+@pytest.mark.parametrize("before", ["", " ", "%\n", r"[named]"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        *(r"\fcolorbox{STYLE}{red}{x}", r"\fcolorbox{red}{STYLE}{x}", r"\colorbox{STYLE}{x}"),
+        *(r"\color{STYLE}x", r"\textcolor{STYLE}{x}", r"\rowcolor{STYLE}x"),
+        *(r"\cellcolor{STYLE}x", r"\columncolor{STYLE}x", r"\fcolorbox{{STYLE}}{red}{x}"),
+        *(r"\text{\fcolorbox{STYLE}{red}{x}}", r"\ce{\fcolorbox{STYLE}{red}{x}}"),
+    ],
+)
+def test_a_colour_is_no_style(command: str, before: str) -> None:
+    """What would put a window over the page, or fetch a picture, is text."""
+    tex = command.replace("color{", f"color{before}{{").replace("box{", f"box{before}{{")
+    assert harmless(f"${tex.replace('STYLE', STYLE)}$") is None
+
+
+@given(st.text("redblu#0123;:()/%\\{[] \n", max_size=12), st.sampled_from(["", "text", "cell"]))
+def test_no_colour_says_more_than_a_colour(colour: str, kind: str) -> None:
+    """Whatever stands there: it has no sign that a style would need."""
+    for tex in (rf"\fcolorbox{{{colour}}}{{red}}{{x}}", rf"\{kind}color{{{colour}}}{{x}}"):
+        shown = harmless(f"${tex}$")
+        assert shown is None or not re.search(r"[;:(]", tex)
+
+
+@pytest.mark.parametrize(
+    "tex",
+    [
+        *(r"$\color{red}x$", r"$\textcolor{#ff0000}{x}$", r"$\color[rgb]{1, 0.5, 0}x$"),
+        *(r"$\fcolorbox{red}{white}{$x$}$", r"$\colorbox {yellow}{x}$", r"$\color r x$"),
+        r"$\begin{array}{c}\rowcolor[gray]{0.9}x\end{array}$",
+    ],
+)
+def test_colours_stay(tex: str) -> None:
+    """Names, numbers and models of colours are what people write."""
+    assert harmless(tex) == tex

@@ -183,6 +183,7 @@ def test_an_interrupt_ends_the_fetching(values: Shell, in_sandbox: Sandbox) -> N
 @pytest.mark.parametrize(
     ("options", "said"),
     [
+        ("--image ''", "The name of an image is empty"),
         ("--image nobody", "--image nobody: there is no such variable and no such file (here is"),
         ("--image no/such.png", "there is no such variable and no such file"),
         ("--image red.nothing", "--image red.nothing: 'Image' object has no attribute"),

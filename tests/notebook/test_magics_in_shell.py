@@ -173,7 +173,7 @@ def test_what_cannot_be_meant_is_one_line(
         ("%%alcf -m lama-3\nhi", "ModelNotFound", "Llama"),
         ("%%alcf --cluster mars\nhi", "ModelNotFound", "mars"),
         ("%alcf_models --cluster mars", "ModelNotFound", "mars"),
-        ("%%alcf -m DeepSeek-R1\nhi", "ModelNotReady", "10 to 15 minutes"),
+        ("%%alcf -m DeepSeek-R1\nhi", "ModelNotReady", "offline; nothing was sent"),
     ],
 )
 def test_what_is_not_there_is_one_line_with_a_next_step(
@@ -386,7 +386,7 @@ def test_a_refusal_is_the_one_output(
     """Nothing is left of what was shown while it was waited for."""
     shell.run("%config AlcfMagics.fault_seconds = 1\n%config AlcfMagics.tokens_seconds = 1")
     in_sandbox.scenario = scenario
-    cell = shell.run("%%alcf -m sophia:gpt-oss-120b --out kept\nhello")
+    cell = shell.run("%%alcf -m sophia:gpt-oss-120b --no-wait --out kept\nhello")
     assert cell.ename == error
     assert said in cell.error_text
     assert [output["output_type"] for output in cell.outputs] == ["error"], cell.outputs

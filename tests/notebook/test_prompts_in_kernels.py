@@ -168,7 +168,7 @@ def test_the_configured_model_is_the_default(own: Kernel, sandbox: Sandbox) -> N
         ("%%alcf --cluster mars\nhi", "ModelNotFound", "mars"),
         ("%alcf_models --cluster mars", "ModelNotFound", "mars"),
         ("%alcf_models --liv", "UsageError", "--liv"),
-        ("%%alcf -m DeepSeek-R1\nhi", "ModelNotReady", "10 to 15 minutes"),
+        ("%%alcf -m DeepSeek-R1\nhi", "ModelNotReady", "offline; nothing was sent"),
     ],
 )
 def test_bad_input_is_one_line(
@@ -353,7 +353,7 @@ def test_each_scenario_has_its_error(
     ready.run("%alcf_models\n%config AlcfMagics.fault_seconds = 1")
     ready.run("%config AlcfMagics.tokens_seconds = 1")
     sandbox.scenario = scenario
-    cell = ready.run("%%alcf -m sophia:gpt-oss-120b --out part\nhello")
+    cell = ready.run("%%alcf -m sophia:gpt-oss-120b --no-wait --out part\nhello")
     assert cell.ename == ename
     assert said in cell.error_text
     assert len(cell.error_text.strip().splitlines()) == 1
@@ -362,6 +362,17 @@ def test_each_scenario_has_its_error(
         assert "sandbox" in cell.html
     else:
         assert [o["output_type"] for o in cell.outputs] == ["error"]
+
+
+def test_a_cold_model_loads_while_the_cell_waits(ready: Kernel, sandbox: Sandbox) -> None:
+    """cold_start: one token that can wait, then the prompt; the line about it says how long."""
+    sandbox.scenario, sandbox.load_seconds = "cold_start", 2
+    ready.run("%reload_ext alcf_magics")
+    cell = ready.run("%%alcf -m sophia:openai/gpt-oss-120b\nhello")
+    assert cell.status == "ok"
+    assert "was loaded in" in cell.html
+    sent = [r for r in sandbox.requests if r.path.endswith("/chat/completions")]
+    assert [bool(r.body.get("stream")) for r in sent[-2:]] == [False, True]
 
 
 def test_an_expired_token_is_not_seen(home: Path) -> None:

@@ -44,6 +44,7 @@ def ready(shell: Shell) -> Shell:
         ("list[City]", "list"),
         ("'list[ Trip ]'", "list"),
         ("list[schema]", "list"),
+        ("list[str]", "list"),
         ("inside.City", "City"),
     ],
 )

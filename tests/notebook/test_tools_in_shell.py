@@ -74,6 +74,7 @@ def test_names_are_the_notebooks_own(ready: Shell, in_sandbox: Sandbox) -> None:
     [
         ("--tools nowhere", "UsageError", "there is no variable nowhere"),
         ("--tools speed,", "UsageError", "--tools"),
+        ("--tools ,", "UsageError", "a name is missing"),
         ("--tools number", "UsageError", "a tool is a function, and this is int"),
         ("--tools len(seen)", "UsageError", "no call"),
         ("--tools speed -n 2", "UsageError", "-n above 1"),

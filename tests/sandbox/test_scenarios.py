@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import threading
 import time
 from pathlib import Path
 
@@ -66,6 +68,52 @@ def test_cold_model_times_out_and_then_is_not_ready() -> None:
         assert (refused.status_code, refused.text) == (503, text)
         assert chat(client, model="meta-llama/Meta-Llama-3.1-8B-Instruct").status_code == 408
         assert chat(client, "metis/api").status_code == 200
+
+
+def states_of(client: httpx.Client, model: str) -> str:
+    """The state of a model among the first cluster's jobs; empty where no job has it."""
+    jobs = client.get("sophia/jobs").json()
+    entries = [entry for name in ("running", "queued") for entry in jobs[name]]
+    return next((e["Model Status"] for e in entries if model in e["Models"].split(",")), "")
+
+
+def test_cold_start_loads_what_is_asked_for() -> None:
+    """Offline, then queued, starting and live; what can wait is answered then, a stream is not."""
+    with Sandbox("cold_start") as sandbox, gateway(sandbox) as client:
+        sandbox.load_seconds, sandbox.cache_seconds = 0.6, 0.05
+        assert states_of(client, GPT) == ""
+        assert states_of(client, "Salesforce/SFR-Embedding-Mistral") == "running"
+        seen, ended = [], threading.Event()
+
+        def watch() -> None:
+            with gateway(sandbox) as other:
+                while not ended.is_set():
+                    seen.append(states_of(other, GPT))
+                    time.sleep(0.15)
+
+        watching = threading.Thread(target=watch)
+        watching.start()
+        try:
+            assert chat(client).status_code == 200
+        finally:
+            ended.set()
+            watching.join()
+        assert [s for s, _ in itertools.groupby(seen) if s] in (
+            ["queued", "starting"],
+            ["queued", "starting", "running"],
+        )
+        assert "504" in chat(client, model="google/gemma-4-31B-it", stream=True).text
+        assert chat(client, model="google/gemma-4-31B-it").status_code == 503
+
+
+def test_jobs_that_are_used_again_say_for_how_long() -> None:
+    """As the real gateway, which does not say it, does for a minute."""
+    with Sandbox("cold_start") as sandbox, gateway(sandbox) as client:
+        assert client.get("sophia/jobs").headers["cache-control"] == "max-age=0.5"
+        sandbox.scenario = "default"
+        answer = client.get("sophia/jobs")
+        assert "cache-control" not in answer.headers
+        assert states_of(client, GPT) == "running"
 
 
 def test_expired_token_is_cured_by_one_refresh() -> None:

@@ -127,9 +127,9 @@ def test_wrong_arguments_are_said(arguments: str, why: str) -> None:
 @pytest.mark.parametrize(
     ("given", "why"),
     [
-        (5, "A tool is a function"),
-        ("speed", "A tool is a function"),
-        (Machine, "A tool is a function"),
+        (5, "A tool is a function, not 5"),
+        ("speed", "A tool is a function, not 'speed'"),
+        (Machine, "A tool is a function, not the class Machine"),
         ([], "No tool"),
         ([first, first], "Two tools are called first"),
         (lambda x: x, "no name for a tool"),

@@ -107,8 +107,25 @@ def test_an_exception_is_text_for_the_model_and_a_line_for_the_person(error: Exc
     call = ran(fails)
     assert call.failed
     assert (call.result or "").startswith(type(error).__name__)
-    if not isinstance(error, StopIteration | SystemExit):  # which asyncio keeps for itself
+    if not isinstance(error, StopIteration):  # which coroutines make a RuntimeError
         assert ran(fails_later).result == call.result
+
+
+def test_an_exception_without_words_of_its_own_is_named() -> None:
+    """Also one that fails to say them; and a wait that somebody cancelled is a failure, too."""
+
+    class Mute(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError("no words")
+
+    async def cancelled() -> None:
+        raise asyncio.CancelledError
+
+    def mute() -> None:
+        raise Mute
+
+    assert ran(mute).result == "Mute"
+    assert ran(cancelled).result == "CancelledError"
 
 
 def test_a_function_that_was_not_named_never_runs() -> None:
@@ -332,6 +349,35 @@ def test_pieces_of_all_rounds_are_streamed(session: Session) -> None:
     """And the history has the answer."""
     assert "1.5" in "".join(session.stream("speed", MODEL, tools=[speed]))
     assert len(session.history[-1].calls) == 1
+
+
+def test_with_a_schema_a_stream_has_the_value_alone(session: Session, sandbox: Sandbox) -> None:
+    """The answer before it, which was not held to the form, is not glued to it."""
+    text = "".join(session.stream("speed", MODEL, tools=[speed], schema=City))
+    assert json.loads(text).keys() == {"name"}
+    assert len(bodies(sandbox)) == 3
+
+
+def test_what_tools_give_may_not_make_a_request_too_large(
+    session: Session, sandbox: Sandbox
+) -> None:
+    """It is refused here, with its size; the answer with its calls is kept."""
+
+    def long(part: int = 1) -> str:
+        return "x" * MOST_CHARACTERS
+
+    tools = {f"long{number}": long for number in range(60)}
+    with pytest.raises(RequestRefused, match=r"2\.8\d MiB.*tools return less") as caught:
+        session.ask(" ".join(tools), MODEL, tools=tools)
+    assert len(bodies(sandbox)) == 1
+    assert caught.value.completion is session.history[-1]
+    assert len(session.history[-1].calls) == 60
+
+
+def test_with_tools_a_stream_of_json_has_the_json_alone(session: Session) -> None:
+    """What the model said before it was held to the form is no part of it."""
+    text = "".join(session.stream("speed", MODEL, tools=[speed], format="json"))
+    assert json.loads(text) == session.history[-1].parsed
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from alcf_magics._session import Session
-from alcf_magics.notebook import redaction
-from alcf_magics.notebook.redaction import Redaction
+from alcf_magics.prompts import redaction
+from alcf_magics.prompts.redaction import Redaction
 from alcf_magics.sandbox import Sandbox
 from support.logins import logged_in
 
