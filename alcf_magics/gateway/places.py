@@ -59,8 +59,11 @@ def places_of(
     models, each as `-m` does. Raises ModelNotFound for one that is none.
     """
     same = _of_model(catalog, first)
-    others = tuple(place for place in same if place.live and place is not first)
-    own = [first] if named else [first, *(place for place in same if place is not first)]
+    # By name: the catalog may have been read anew since the first place was found.
+    first = next((place for place in same if place.place == first.place), first)
+    further = [place for place in same if place is not first]
+    others = tuple(place for place in further if place.live)
+    own = [first] if named else [first, *further]
     ready = _sent_at_once(own)
     for name in fallback:
         ready += _sent_at_once(_fallback(catalog, name))

@@ -99,6 +99,9 @@ class Completions:
             "--start": lambda word: model_names(
                 _catalog(), session().unchecked_settings.aliases, word
             ),
+            "--fallback": lambda word: listed_models(
+                _catalog(), session().unchecked_settings.aliases, word
+            ),
             "--cluster": lambda word: _catalog().clusters,
             "--chat": lambda word: map(_quoted, session().chats),
             "--file": paths,
@@ -218,6 +221,14 @@ def model_names(catalog: Catalog, aliases: Iterable[str], word: str) -> list[str
     there = [m for m in chats if m.cluster.casefold() == before]
     placed = [f"{m.cluster}:{name}" for m in there for name in (m.name.rpartition("/")[2], m.name)]
     return [*aliases, *named, *placed]
+
+
+def listed_models(catalog: Catalog, aliases: Iterable[str], word: str) -> list[str]:
+    """The same for the last name of a list, behind those before it, without them."""
+    before, comma, last = word.rpartition(",")
+    listed = set(before.casefold().split(","))
+    names = model_names(catalog, aliases, last)
+    return [f"{before}{comma}{name}" for name in names if name.casefold() not in listed]
 
 
 def image_paths(word: str) -> list[str]:

@@ -103,6 +103,7 @@ class OnePrompt:
         system: str | None = None,
         format: str | None = None,
         schema: Any = None,
+        fallback: str | Sequence[str] = (),
         **parameters: Any,
     ) -> Completion:
         """The same as `ask`, awaited; several may run at once."""
@@ -113,6 +114,7 @@ class OnePrompt:
             system=system,
             format=format,
             schema=schema,
+            fallback=fallback,
             **parameters,
         )
         return await exchange.arun()

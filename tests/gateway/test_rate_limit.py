@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 
+import anyio
 import pytest
+from trio.testing import MockClock
 
 from alcf_magics.gateway.rate_limit import LONGEST_PAUSE, RateLimit, Start
 
@@ -163,3 +165,59 @@ def test_who_leaves_the_line_lets_the_others_pass() -> None:
         return sum(isinstance(one, Start) for one in done)
 
     assert asyncio.run(all_others()) == 4
+
+
+class Counting:
+    """A gateway that takes in ten requests in any second, whoever sends them."""
+
+    def __init__(self) -> None:
+        self.taken: list[float] = []
+        self.refused = 0
+
+    def takes(self) -> bool:
+        now = anyio.current_time()
+        room = sum(now - at < 1.0 for at in self.taken) < 10
+        if room:
+            self.taken.append(now)
+        else:
+            self.refused += 1
+        return room
+
+
+async def _prompt(limit: RateLimit, gateway: Counting) -> None:
+    """One prompt, sent again until it is taken in, as `sending` does it."""
+    again = False
+    while True:
+        start = await limit.turn(again)
+        await anyio.sleep(0.003)
+        if gateway.takes():
+            await anyio.sleep(0.003)
+            limit.accepted(start)
+            return
+        await anyio.sleep(0.003 + limit.refused(start))
+        again = True
+
+
+@pytest.mark.parametrize("kernels", [1, 2, 3])
+def test_of_the_gateways_limit_nine_tenths_are_used(
+    kernels: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Counted on a clock that only waits move; none is lost, however many kernels there are."""
+    gateway = Counting()
+
+    async def all_of_them() -> None:
+        async with anyio.create_task_group() as group:
+            for _ in range(kernels):
+                limit = RateLimit()
+                for _ in range(240 // kernels):
+                    group.start_soon(_prompt, limit, gateway)
+
+    monkeypatch.setattr(
+        "alcf_magics.gateway.rate_limit.time.monotonic", lambda: anyio.current_time()
+    )
+    clock = MockClock(autojump_threshold=0)
+    anyio.run(all_of_them, backend="trio", backend_options={"clock": clock})
+    assert len(gateway.taken) == 240
+    # The first ten leave at once, and so are no part of the rate.
+    assert 230 / (gateway.taken[-1] - gateway.taken[0]) >= 9.0, gateway.refused
+    assert kernels > 1 or gateway.refused == 0

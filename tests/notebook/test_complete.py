@@ -12,7 +12,7 @@ import alcf_magics
 from alcf_magics.gateway.catalog import Catalog
 from alcf_magics.gateway.families import capabilities_of
 from alcf_magics.gateway.models import Model, Status
-from alcf_magics.notebook.complete import model_names, paths, typed
+from alcf_magics.notebook.complete import listed_models, model_names, paths, typed
 from alcf_magics.sandbox import Sandbox
 from support.shell import Shell
 
@@ -30,6 +30,21 @@ CATALOG = Catalog(
     ),
     ("red", "blue"),
 )
+
+
+@pytest.mark.parametrize(
+    ("word", "first"),
+    [
+        ("", "gpt-oss-120b"),
+        ("gpt-oss-120b,", "gpt-oss-120b,openai/gpt-oss-120b"),
+        ("GPT-OSS-120b,blue:gpt", "GPT-OSS-120b,blue:gpt-oss-20b"),
+    ],
+)
+def test_a_list_of_models_is_completed_at_its_end(word: str, first: str) -> None:
+    """What stands before the last comma stays, and is not offered a second time."""
+    offered = listed_models(CATALOG, [], word)
+    assert next(name for name in offered if name.startswith(word)) == first
+    assert "gpt-oss-120b,gpt-oss-120b" not in [name.casefold() for name in offered]
 
 
 @pytest.mark.parametrize(

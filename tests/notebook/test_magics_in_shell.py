@@ -11,6 +11,7 @@ from alcf_magics.told import Told
 from support.shell import Shell
 
 MODEL = "-m gpt-oss-120b"
+OTHER = "Llama-4-Maverick-17B-128E-Instruct"
 
 
 def chats(sandbox: Sandbox) -> list[Any]:
@@ -391,6 +392,31 @@ def test_a_refusal_is_the_one_output(
     assert said in cell.error_text
     assert [output["output_type"] for output in cell.outputs] == ["error"], cell.outputs
     assert "kept" not in shell.names
+
+
+def test_another_model_answers_where_it_is_named(shell: Shell, in_sandbox: Sandbox) -> None:
+    """`--fallback` takes over, and a line under the answer says why and who."""
+    in_sandbox.scenario = "maintenance"
+    cell = shell.run(f"%%alcf -m sophia:gpt-oss-120b --fallback {OTHER},metis:gpt-oss-120b\nhello")
+    assert not cell.ename
+    assert "A sandbox" in cell.html
+    assert f"Asked {OTHER} on " in cell.html
+    [prompt] = [r for r in in_sandbox.requests if r.path.endswith("/chat/completions")]
+    assert prompt.body["model"] == OTHER
+
+
+@pytest.mark.parametrize(
+    ("fallback", "said"),
+    [("nosuch", "There is no model 'nosuch'"), ("gpt-oss-120b,nosuch", "'nosuch'")],
+)
+def test_a_fallback_that_is_no_model_is_one_line(
+    shell: Shell, in_sandbox: Sandbox, fallback: str, said: str
+) -> None:
+    """Before anything is sent, also where the model itself is live."""
+    cell = shell.run(f"%%alcf {MODEL} --fallback {fallback}\nhello")
+    assert cell.ename == "ModelNotFound"
+    assert said in cell.error_text
+    assert not [r for r in in_sandbox.requests if r.path.endswith("/chat/completions")]
 
 
 @pytest.mark.parametrize("scenario", ["cut_mid_stream", "silent_truncation", "error_in_stream"])
