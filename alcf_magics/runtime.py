@@ -60,6 +60,11 @@ class _Arrivals(Generic[T]):
         return batch
 
 
+async def _named() -> None:
+    """Give the loop's thread the name by which our requests are told from others."""
+    threading.current_thread().name = "alcf_magics event loop"
+
+
 class Runtime:
     """One event loop on one daemon thread, started at first use."""
 
@@ -152,4 +157,5 @@ class Runtime:
         with self._lock:
             if self._portal is None:
                 self._portal = self._stack.enter_context(start_blocking_portal("asyncio"))
+                self._portal.start_task_soon(_named)
             return self._portal.start_task_soon(function)

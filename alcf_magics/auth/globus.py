@@ -24,7 +24,8 @@ from ..errors import (
     LoginFailed,
 )
 from ..network.environment import Way, client_options, trusted_by, way_to
-from ..network.trouble import CHECK_NETWORK, trouble_of
+from ..network.quiet import keep_quiet
+from ..network.trouble import CHECK_NETWORK, detail_of, trouble_of
 from ..settings import CLIENT_ID
 from ..text import line
 from .authorization import PendingLogin
@@ -148,18 +149,21 @@ class GlobusAuth:
         """
         url = f"{self.server}/v2/oauth2/{path}"
         result: list[_Sent] = []
-        thread = threading.Thread(target=_send, args=(url, form, result), daemon=True)
+        thread = threading.Thread(
+            target=_send, args=(url, form, result), daemon=True, name="alcf_magics login"
+        )
+        keep_quiet()
         begun = time.monotonic()
         thread.start()
         while thread.is_alive() and time.monotonic() - begun < self._seconds:
             thread.join(0.05)
-        sent = result[0] if result else ("no answer in time", CHECK_NETWORK)
+        sent = result[0] if result else ("no answer in time", CHECK_NETWORK, "")
         if isinstance(sent, AlcfError):
             raise sent
         if isinstance(sent, tuple):
-            why, next_step = sent
+            why, next_step, detail = sent
             raise GatewayUnreachable(
-                f"Globus at {self.server} cannot be reached ({why}).", next_step
+                f"Globus at {self.server} cannot be reached ({why}).", next_step, detail=detail
             )
         try:
             answer = parsed(sent.body)
@@ -226,8 +230,8 @@ class _Answer:
     body: HiddenBytes
 
 
-#: An answer, or why there is none: an error, or in words with what to do next.
-_Sent = _Answer | AlcfError | tuple[str, str]
+#: An answer, or why there is none: an error, or in words with what to do next, and in detail.
+_Sent = _Answer | AlcfError | tuple[str, str, str]
 
 
 def _send(url: str, form: Mapping[str, str | Secret], result: list[_Sent]) -> None:
@@ -244,7 +248,7 @@ def _send(url: str, form: Mapping[str, str | Secret], result: list[_Sent]) -> No
     except AlcfError as error:
         result.append(error)
     except Exception as error:  # whatever proxies, certificates and resolvers come up with
-        result.append(trouble_of(error, way))
+        result.append((*trouble_of(error, way), detail_of(error, way)))
 
 
 def _beginning(response: httpx.Response) -> HiddenBytes:

@@ -9,9 +9,18 @@ from typing import Any, TypeVar
 import anyio
 import httpx
 
-from ..errors import CHECK_NETWORK, GatewayError
+from ..errors import (
+    CHECK_NETWORK,
+    AlcfError,
+    Fault,
+    GatewayError,
+    GatewayUnreachable,
+    StreamBroken,
+)
+from ..network.trouble import is_trust
 from ..text import integer, line, words
 from .chunks import Chunk
+from .retries import Policy
 from .stream_reader import StreamReader
 
 T = TypeVar("T")
@@ -137,3 +146,38 @@ def without_bearer(body: bytes, response: httpx.Response) -> bytes:
     """Whatever stands in front of the gateway, or behind it, may repeat what it was sent."""
     token = bearer_of(response).encode()
     return body.replace(token, b"(token)") if token else body
+
+
+def late_of(error: Exception, asked: str, policy: Policy) -> AlcfError | None:
+    """What is said of an answer that took too long; None for anything else."""
+    if isinstance(error, NoFirstToken):
+        seconds = policy.first_token_seconds
+        late = GatewayUnreachable(
+            f"{asked} sent no first token within {seconds:g} s (first_token_seconds).",
+            _longer("first_token_seconds", seconds),
+        )
+        late.elsewhere = True
+        return late
+    if isinstance(error, Silence):
+        seconds = policy.silence_seconds
+        return StreamBroken(
+            f"The answer stopped coming: nothing for {seconds:g} s (silence_seconds).",
+            _longer("silence_seconds", seconds),
+        )
+    return None
+
+
+def _longer(setting: str, seconds: float) -> str:
+    """The next step after a time-out: which setting it was."""
+    return f"Run the cell again, or wait longer: %config AlcfMagics.{setting} = {2 * seconds:g}"
+
+
+def fault_of(error: Exception) -> Fault | None:
+    """What may clear by itself of what kept a request from being answered."""
+    if isinstance(error, httpx.ConnectError):
+        return None if is_trust(error) else Fault.ADDRESS
+    if isinstance(error, httpx.ConnectTimeout):
+        return Fault.ADDRESS
+    # An idle connection that has died, and whatever else ends one before an answer.
+    dead = httpx.NetworkError | httpx.RemoteProtocolError
+    return Fault.PASSING if isinstance(error, dead) else None

@@ -25,17 +25,19 @@ from ..errors import (
     GatewayUnreachable,
     StreamBroken,
 )
-from ..network.environment import client_options, trusted_by, way_to
-from ..network.trouble import is_trust, trouble_of
+from ..network.environment import client_options, trusted_by, unread_entries, way_to
+from ..network.quiet import keep_quiet
+from ..network.trouble import detail_of, trouble_of
+from ..text import line
 from ..told import SILENT, Told
 from .bodies import (
     FirstToken,
-    NoFirstToken,
-    Silence,
     bearer_of,
     body_of,
     check_encoding,
+    fault_of,
     is_encoded,
+    late_of,
     parsed,
     reads_of,
     without_bearer,
@@ -79,6 +81,7 @@ class Gateway:
         self._auth = auth
         self._limit = limit or RateLimit()
         self._policy = policy
+        keep_quiet()
         trouble = ""
         try:
             self._way = way_to(url)
@@ -96,14 +99,22 @@ class Gateway:
             trouble = type(error).__name__  # what it says may hold a proxy's password
         if trouble:
             raise GatewayUnreachable(f"No connection can be made: {trouble}.", CHECK_NETWORK)
+        #: What is still to be said of NO_PROXY.
+        self._unread = unread_entries(url)
 
     def another(self) -> Gateway:
         """A further client of the same gateway, login and limit, with connections of its own."""
-        return Gateway(self.url, self._auth, self._limit, self._policy, self._certificates)
+        other = Gateway(self.url, self._auth, self._limit, self._policy, self._certificates)
+        other._unread = self._unread  # said once by all of them
+        return other
 
     async def _turn(self, request: httpx.Request) -> None:
         start = await self._limit.turn(request.extensions.get("alcf_again", False))
         request.extensions["alcf_start"] = start
+        while self._unread:
+            entry = line(self._unread.pop(), 60)
+            notice = f"{entry} in NO_PROXY is no host and no network, and means nothing here."
+            request.extensions.get("alcf_told", SILENT).notice(notice)
         if self._limit.counts:
 
             async def trace(event: str, info: object) -> None:
@@ -334,20 +345,8 @@ class Gateway:
     def _stream_failure(
         self, error: Exception, asked: str, reader: StreamReader | None, policy: Policy
     ) -> AlcfError:
-        if isinstance(error, NoFirstToken):
-            seconds = policy.first_token_seconds
-            late = GatewayUnreachable(
-                f"{asked} sent no first token within {seconds:g} s (first_token_seconds).",
-                _longer("first_token_seconds", seconds),
-            )
-            late.elsewhere = True
+        if (late := late_of(error, asked, policy)) is not None:
             return late
-        if isinstance(error, Silence):
-            seconds = policy.silence_seconds
-            return StreamBroken(
-                f"The answer stopped coming: nothing for {seconds:g} s (silence_seconds).",
-                _longer("silence_seconds", seconds),
-            )
         if reader is not None:
             broken = StreamBroken("The connection broke off.", RUN_AGAIN)
             broken.fault = Fault.PASSING  # where no token has come, nothing is lost
@@ -393,28 +392,14 @@ class Gateway:
         elif isinstance(error, httpx.TimeoutException):
             what, why = "did not answer ({why})", f"timed out: nothing within {timeout:g} s"
         failure = GatewayUnreachable(
-            f"The gateway at {urlsplit(self.url).netloc} {what.format(why=why)}.", next_step
+            f"The gateway at {urlsplit(self.url).netloc} {what.format(why=why)}.",
+            next_step,
+            detail=detail_of(error, self._way),
         )
-        failure.fault = _fault_of(error)
+        failure.fault = fault_of(error)
         return failure
 
 
 @lru_cache(maxsize=64)
 def _chat_url(base_url: str) -> httpx.URL:
     return httpx.URL(f"{base_url}/chat/completions")
-
-
-def _longer(setting: str, seconds: float) -> str:
-    """The next step after a time-out: which setting it was."""
-    return f"Run the cell again, or wait longer: %config AlcfMagics.{setting} = {2 * seconds:g}"
-
-
-def _fault_of(error: Exception) -> Fault | None:
-    """What may clear by itself of what kept a request from being answered."""
-    if isinstance(error, httpx.ConnectError):
-        return None if is_trust(error) else Fault.ADDRESS
-    if isinstance(error, httpx.ConnectTimeout):
-        return Fault.ADDRESS
-    # An idle connection that has died, and whatever else ends one before an answer.
-    dead = httpx.NetworkError | httpx.RemoteProtocolError
-    return Fault.PASSING if isinstance(error, dead) else None

@@ -9,6 +9,7 @@ import httpx
 
 from ..errors import RequestRefused
 from ..network.environment import client_options, trusted_by, way_to
+from ..network.quiet import keep_quiet
 from .addresses import shown
 
 #: Seconds and bytes that an image may take, and addresses that may stand before it.
@@ -52,6 +53,7 @@ async def _followed(address: str) -> bytes:
 
 
 def _client(url: httpx.URL) -> httpx.AsyncClient:
+    keep_quiet()
     headers = {"User-Agent": "alcf-magics", "Accept": "image/*", "Accept-Encoding": "identity"}
     options = client_options(way_to(str(url)), trusted_by(str(url)))
     return httpx.AsyncClient(headers=headers, timeout=httpx.Timeout(10.0), **options)

@@ -6,6 +6,7 @@ message that may hold a piece of a password.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import ipaddress
 import os
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from ..errors import GatewayUnreachable
 from ..settings import is_loopback
@@ -40,6 +41,13 @@ class Way:
 
     def __repr__(self) -> str:
         return f"Way({self.shown})"
+
+    def hidden(self, text: str) -> str:
+        """A library's text without the user's part of the proxy's address, encoded or not."""
+        user, _, password = self.proxy.rpartition("@")[0].rpartition("://")[2].partition(":")
+        for secret in filter(None, (password, unquote(password), user, unquote(user))):
+            text = text.replace(secret, "…")
+        return text
 
     @property
     def shown(self) -> str:
@@ -99,11 +107,23 @@ def client_options(way: Way, trusted: ssl.SSLContext) -> dict[str, Any]:
 def fingerprint() -> tuple[str, ...]:
     """Something that changes when a client has to be made anew, as after `%env HTTPS_PROXY=…`."""
     proxies = (f"{name}={value}" for name, value in sorted(urllib.request.getproxies().items()))
-    return (*proxies, *(os.environ.get(name, "") for name in CERTIFICATES))
+    return (*proxies, *(_state(os.environ.get(name, "")) for name in CERTIFICATES))
+
+
+def _state(path: str) -> str:
+    """A path, and when what is there was changed: certificates are appended to a file, too."""
+    try:
+        return f"{path} {Path(path).stat().st_mtime_ns}" if path else ""
+    except (OSError, ValueError):
+        return path
+
+
+def _context(file: str, folder: str) -> ssl.SSLContext:
+    return _made(file, folder, _state(file))
 
 
 @functools.lru_cache(maxsize=4)
-def _context(file: str, folder: str) -> ssl.SSLContext:
+def _made(file: str, folder: str, state: str) -> ssl.SSLContext:
     """Made once: reading certificates takes a while."""
     if file or folder:
         return ssl.create_default_context(cafile=file or None, capath=folder or None)
@@ -162,6 +182,25 @@ def no_proxy_entries() -> list[str]:
     """The entries of NO_PROXY as they are written; lower case goes first."""
     value = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
     return [entry for part in value.split(",") for entry in part.split()]
+
+
+def unread_entries(url: str) -> list[str]:
+    """Those of NO_PROXY that mean nothing, where they might have meant this address."""
+    if is_loopback(urlsplit(url).hostname or ""):
+        return []
+    return [entry for entry in no_proxy_entries() if not _is_read(entry)]
+
+
+def _is_read(entry: str) -> bool:
+    name = entry.rpartition("://")[2]
+    with contextlib.suppress(ValueError):
+        ipaddress.ip_network(entry.removeprefix("[").removesuffix("]"), strict=False)
+        return entry.startswith("[") == entry.endswith("]")
+    try:
+        parts = urlsplit(f"//{name.lstrip('*.')}")
+        return entry == "*" or (bool(parts.hostname) and (parts.port or 1) > 0 and "/" not in name)
+    except ValueError:
+        return False
 
 
 def _covers(entry: str, host: str, port: int | None) -> bool:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import socket
 import ssl
 from collections.abc import Iterator
 
+from ..text import line
 from .environment import Way
 
 CHECK_NETWORK = "Check the network (on a compute node: the proxy)."
 _CERTIFICATE = "Name the file of its authority: %env SSL_CERT_FILE=…"
+_FILES = "Close what is open (files, connections), or restart the kernel."
 _STATUS = re.compile(r"\b([45]\d\d)\b")
 #: OpenSSL's numbers of a certificate that is not in force.
 _OUT_OF_DATE = (9, 10)
@@ -22,12 +25,14 @@ def trouble_of(error: BaseException, way: Way, check: str = CHECK_NETWORK) -> tu
 
     `check` is that where nothing better is known.
 
-    Nothing of what the error says is in it: that may hold a proxy's password.
+    Nothing of what the error says is in it: see `detail_of`.
     """
     causes = list(_causes(error))
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
             return _certificate(cause), _CERTIFICATE
+        if isinstance(cause, OSError) and cause.errno in (errno.EMFILE, errno.ENFILE):
+            return "too many files are open", _FILES
     if way.proxy and (said := _proxy_said(causes)):
         return said[0].format(proxy=_proxy(way)), said[1].format(variable=way.variable)
     through = f", through the {_proxy(way)}" if way.proxy else ""
@@ -46,6 +51,12 @@ _WHYS: tuple[tuple[type[BaseException], str], ...] = (
     (ConnectionResetError, "the connection was closed"),
     (TimeoutError, "no answer in time"),
 )
+
+
+def detail_of(error: BaseException, way: Way) -> str:
+    """What the library and the system say themselves, without the proxy's password."""
+    said = dict.fromkeys(str(cause) for cause in _causes(error))
+    return line(way.hidden("; ".join(filter(None, said))))
 
 
 def is_trust(error: BaseException) -> bool:

@@ -507,3 +507,23 @@ def test_what_was_told_beside_one_answer_stands_below_no_other(shell: Shell) -> 
     shell.run("import alcf_magics")
     assert "a notice" not in shell.run("alcf_magics.session().history[0]").html
     assert shell.run("alcf_magics.session().history[0]").value is first
+
+
+def test_a_proxy_that_is_set_or_taken_back_counts_at_once(
+    fresh_shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the next cell, after one that failed; nothing of its password is shown."""
+    for name in ("https_proxy", "HTTPS_PROXY", "ALL_PROXY", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("ALCF_GATEWAY_URL", "https://gateway.invalid")
+    monkeypatch.setenv("ALCF_AI_TOKEN", "ey.token")
+    fresh_shell.run("%load_ext alcf_magics\n%config AlcfMagics.address_seconds = 0")
+    assert "its name is not known here" in fresh_shell.run("%alcf_models").said
+    monkeypatch.setenv("HTTPS_PROXY", "http://jdoe:Tr0ub#dor@host:1")
+    said = fresh_shell.run("%alcf_models").said
+    assert "Percent-encode the password in HTTPS_PROXY" in said
+    assert "Tr0ub" not in said
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    assert "through the proxy 127.0.0.1:9 of HTTPS_PROXY" in fresh_shell.run("%alcf_models").said
+    monkeypatch.delenv("HTTPS_PROXY")
+    assert "its name is not known here" in fresh_shell.run("%alcf_models").said
