@@ -77,7 +77,7 @@ class Catalog:
         decorated = []
         for model, row in zip(self, rows, strict=True):
             name, cluster, status, *rest = (escaped(shown(cell)) for cell in row)
-            dot = f'<span aria-hidden="true" style="color:{_DOTS[model.status]}">●</span> '
+            dot = f'<span aria-hidden="true" style="color:{_DOTS[model.status]}">●</span>&nbsp;'
             decorated.append([f'<span style="{CODE}">{name}</span>', cluster, dot + status, *rest])
         notes = "".join(map(line_html, self.remarks))
         if not rows:

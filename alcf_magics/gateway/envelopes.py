@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 from ..text import line, words
@@ -95,7 +96,7 @@ def read_reason(body: bytes, headers: Mapping[str, str]) -> Reason:
         reason = _of_cut(text) if _JSON.match(text) else _of_text(text, headers)
     if reason.retry_after is not None:
         return reason
-    return replace(reason, retry_after=_seconds(headers.get("retry-after")))
+    return replace(reason, retry_after=_retry_after(headers))
 
 
 def reason_in_event(event: Mapping[str, Any], name: str = "message") -> Reason | None:
@@ -241,6 +242,19 @@ def _status(value: object) -> int | None:
     if isinstance(value, str) and re.fullmatch("[1-5][0-9]{2}", value):
         return int(value)
     return value if type(value) is int and 100 <= value < 600 else None
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """The header's seconds, or those until its date, by the clock of whoever sent it."""
+    said = headers.get("retry-after", "")
+    seconds = _seconds(said)
+    if seconds is not None:
+        return seconds
+    try:
+        until, now = parsedate_to_datetime(said), parsedate_to_datetime(headers.get("date", ""))
+        return _seconds((until - now).total_seconds())
+    except (TypeError, ValueError, OverflowError):
+        return None
 
 
 def _seconds(value: object) -> float | None:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ..errors import RequestRefused
+from ..errors import SEE_MODELS, RequestRefused
 from .families import same_model
 from .models import Model, Status
 
@@ -56,7 +56,8 @@ def places_of(
     """The places for a prompt to a model.
 
     `named` says that its cluster was named: then no other one serves. `fallback` names other
-    models, each as `-m` does. Raises ModelNotFound for one that is none.
+    models, each as `-m` does. Raises ModelNotFound for one that is none, RequestRefused for one
+    that answers no prompts.
     """
     same = _of_model(catalog, first)
     # By name: the catalog may have been read anew since the first place was found.
@@ -99,6 +100,11 @@ def _of_model(catalog: Catalog, model: Model) -> list[Model]:
 
 def _fallback(catalog: Catalog, name: str) -> list[Model]:
     first = catalog.resolve(name)
+    if not first.capabilities.chat:
+        raise RequestRefused(
+            f"{first.name}, named as a fallback, answers no prompts.",
+            f"Nothing was sent. {SEE_MODELS}",
+        )
     if catalog.without_cluster(name) != name:
         return [first]
     return [first, *(place for place in _of_model(catalog, first) if place is not first)]

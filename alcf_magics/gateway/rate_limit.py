@@ -115,7 +115,7 @@ class RateLimit:
         if start.at > self._refused_at:
             pause = min(LONGEST_PAUSE, FIRST_PAUSE * GROWTH**self._refusals)
             pause *= random.uniform(0.5, 1)
-            self._not_before = now + (pause if retry_after is None else retry_after)
+            self._not_before = now + (retry_after or pause)
             self._refusals, self._refused_at = self._refusals + 1, now
         return max(0.0, self._not_before - now)
 

@@ -30,6 +30,8 @@ T = TypeVar("T")
 #: Seconds between two steps of a countdown, and below which a wait is too short to be told.
 COUNT_SECONDS = 0.2
 UNSEEN_SECONDS = 0.5
+#: What a server asks for below this is no wait.
+SOONEST_SECONDS = 0.05
 #: Seconds by which a wait may go beyond its budget.
 SLACK_SECONDS = 1.0
 
@@ -152,7 +154,8 @@ class Tries:
             return None
         rhythm, tried = RHYTHMS[fault], self._tried[fault]
         left = self._policy.budget(fault) - self._spent[fault] - under_way
-        asked = error.retry_after
+        # Whoever says "at once" is asked in our own time: a try a millisecond helps nobody.
+        asked = error.retry_after if (error.retry_after or 0) >= SOONEST_SECONDS else None
         # A wait that goes beyond the budget would be for nothing; a second more is no harm.
         if left <= 0 or (tried and rhythm.once) or (asked or 0) > left + SLACK_SECONDS:
             return None

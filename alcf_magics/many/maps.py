@@ -27,7 +27,6 @@ from ..gateway.answer_file import AnswerFile, is_whole, saved
 from ..gateway.cassettes import Cassette, replayed
 from ..gateway.completions import Completion
 from ..gateway.rounds import Rounds
-from ..gateway.sending import no_wait
 from ..runtime import POLL
 from ..told import Told
 from .course import Course
@@ -180,7 +179,7 @@ class Map:
             places, request_for = self._question.places(self._told)
         if self._cassette is not None:
             self._cassette = self._cassette.ready()
-        self._course = Course(places, request_for, no_wait)
+        self._course = Course(places, request_for, self._connection.waiting())
         self._gateway, self._policy = self._connection.gateway, self._connection.policy
         self._told_of_batches(count)
         self._say_notices()
@@ -229,6 +228,9 @@ class Map:
     # On the event loop
 
     async def _ask_all(self, positions: list[int]) -> None:
+        course = self._course
+        if (place := course.places.start).cold:  # one wait for all
+            course.learn(await course.wait(place, None, self._told), course.request)
         left = iter(positions)
         async with anyio.create_task_group() as group:
             for _ in range(min(self._manner.in_flight, len(positions))):

@@ -45,14 +45,9 @@ class Rates:
         )
 
 
-def without_limit(session: Session) -> None:
-    """Let as many requests leave in a second as can."""
-    session.choose(requests_per_second=0)
-
-
 def measure(session: Session, prompts: int, in_flight: int, repeat: int = 3) -> Rates:
     """All three in turn, so that a machine that slows down slows all."""
-    without_limit(session)
+    session.choose(requests_per_second=0)
     base_url = session.resolve().base_url
     texts = [f"Is {number} a prime?" for number in range(prompts)]
     mapped, official, bare = [], [], []

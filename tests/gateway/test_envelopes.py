@@ -254,3 +254,34 @@ def test_an_error_in_a_stream_is_read(
 def test_what_is_no_error_is_left_to_be_a_chunk(event: dict[str, Any]) -> None:
     """A chunk of an answer, and what a server sends to keep a line open."""
     assert reason_in_event(event) is None
+
+
+@pytest.mark.parametrize(
+    ("said", "seconds"),
+    [
+        ("3", 3.0),
+        (" 2.5 ", 2.5),
+        ("Wed, 21 Oct 2026 07:28:30 GMT", 30.0),
+        ("Wed, 21 Oct 2026 07:27:00 GMT", None),
+        ("Wed, 21 Oct 2099 07:28:00 GMT", None),
+        ("Fri, 31 Feb 2026 00:00:00 GMT", None),
+        ("-4", None),
+        ("1e400", None),
+        ("nan", None),
+        ("9" * 5000, None),
+        ("soon", None),
+        ("", None),
+    ],
+)
+def test_a_server_says_when_to_come_again(said: str, seconds: float | None) -> None:
+    """In seconds, or as a date by its own clock; what is absurd says nothing."""
+    headers = {"retry-after": said, "date": "Wed, 21 Oct 2026 07:28:00 GMT"}
+    assert read_reason(b'{"detail": "Too many requests."}', headers).retry_after == seconds
+
+
+def test_a_proxys_own_wait_goes_before_the_header() -> None:
+    """Of two the one in the body, where it is a number of seconds."""
+    headers = {"retry-after": "7"}
+    for given, seconds in [("3", 3.0), ("-1", 7.0), ('"soon"', 7.0), ("[3]", 7.0), ("null", 7.0)]:
+        body = f'{{"error": "busy", "message": "x", "retry_after": {given}}}'.encode()
+        assert read_reason(body, headers).retry_after == seconds

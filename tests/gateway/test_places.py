@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from alcf_magics.errors import ModelNotFound, RequestRefused
 from alcf_magics.gateway.catalog import Catalog
-from alcf_magics.gateway.models import Model, Status
+from alcf_magics.gateway.models import Capabilities, Model, Status
 from alcf_magics.gateway.places import Places, names_of, places_of
 
 LIVE, UNKNOWN, OFFLINE = Status.LIVE, Status.UNKNOWN, Status.OFFLINE
@@ -70,6 +72,14 @@ def test_a_fallback_that_is_none_is_said_before_anything_is_sent() -> None:
     known = catalog(red_gpt=LIVE, blue_gpt_2=LIVE)
     with pytest.raises(ModelNotFound, match="no model 'nosuch'"):
         order(known, "gpt", "nosuch")
+
+
+def test_a_fallback_that_answers_no_prompts_is_said_before_anything_is_sent() -> None:
+    """An embedding model would be asked last, and refuse for a reason of its own."""
+    known = catalog(red_gpt=LIVE, blue_a=LIVE)
+    deaf = replace(known.models[1], capabilities=Capabilities(chat=False))
+    with pytest.raises(RequestRefused, match="a, named as a fallback, answers no prompts"):
+        order(replace(known, models=(known.models[0], deaf)), "gpt", "a")
 
 
 def test_no_place_comes_twice() -> None:

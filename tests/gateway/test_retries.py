@@ -104,6 +104,13 @@ def test_what_the_server_asks_for_is_waited(fault: Fault, clock: list[float]) ->
     assert sum(clock[1:]) <= Policy().budget(fault) + 1
 
 
+@pytest.mark.parametrize("asked", [0.0, 0.001])
+def test_whoever_says_at_once_is_asked_in_our_own_time(asked: float, clock: list[float]) -> None:
+    """A `Retry-After` of nothing makes no loop of requests."""
+    assert 3 <= tried(Policy(), failing(Fault.PASSING, retry_after=asked), clock) < 20
+    assert min(clock[1:]) >= 0.05
+
+
 def test_a_wait_beyond_the_budget_is_not_begun(clock: list[float]) -> None:
     """Whoever is told to come back in an hour is told at once."""
     assert tried(Policy(), failing(Fault.PASSING, retry_after=3600.0), clock) == 1

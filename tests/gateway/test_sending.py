@@ -476,6 +476,25 @@ def test_an_interrupt_ends_every_wait_at_once(session: Session, sandbox: Sandbox
         assert "interrupted" in line
 
 
+def test_an_async_prompt_that_is_given_up_sends_nothing_more(
+    session: Session, sandbox: Sandbox
+) -> None:
+    """Between two tries as well: nothing runs on behind a time-out of the caller's."""
+    session.choose(fault_seconds=60)
+    sandbox.scenario, sandbox.failures = "bad_gateway", None
+
+    async def impatient() -> None:
+        await asyncio.wait_for(session.aask("hi", THERE), 0.8)
+
+    with pytest.raises(asyncio.TimeoutError):
+        asyncio.run(impatient())
+    time.sleep(0.2)
+    sent = len(statuses(sandbox))
+    assert sent >= 1
+    time.sleep(2)
+    assert len(statuses(sandbox)) == sent
+
+
 def _interrupted(session: Session) -> None:
     end = time.monotonic() + 0.7
     exchange = session.exchange("hi", THERE)
@@ -506,6 +525,7 @@ def _lost(call: Callable[[], object], times: int) -> list[BaseException]:
     return lost
 
 
+@pytest.mark.clock
 @pytest.mark.clock
 def test_sixty_threads_lose_nothing_and_use_the_limit(sandbox: Sandbox) -> None:
     """Of ten requests a second nine are used, and none is refused twice over."""

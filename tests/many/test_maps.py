@@ -17,7 +17,7 @@ import pytest
 from IPython.core.error import UsageError
 
 from alcf_magics import Chat, Completion, Session
-from alcf_magics.errors import AlcfError, LoginExpired, NotLoggedIn, RequestRefused
+from alcf_magics.errors import AlcfError, LoginExpired, ModelNotReady, NotLoggedIn, RequestRefused
 from alcf_magics.gateway.answer_file import AnswerFile
 from alcf_magics.many import maps
 from alcf_magics.many.results import Results
@@ -25,6 +25,7 @@ from alcf_magics.sandbox import Sandbox
 from support.logins import logged_in
 
 MODEL = "gpt-oss-120b"
+COLD = "sophia:gpt-oss-120b"
 
 
 @pytest.fixture
@@ -321,6 +322,27 @@ def test_a_file_that_fails_later_costs_no_answer(
     out = capsys.readouterr().out
     assert out.count("No more answers are kept in") == 1
     assert "No space left" in out
+
+
+# A model that is not live
+
+
+def test_a_cold_model_is_waited_for_once(session: Session, sandbox: Sandbox) -> None:
+    """One token loads it, and then all prompts are sent; none of them is sent twice."""
+    sandbox.scenario, sandbox.load_seconds = "cold_start", 1.5
+    assert session.map(["a", "b", "c"], model=COLD).failed == []
+    first, *rest = asked(sandbox)
+    assert first["max_tokens"] == 1
+    assert len(rest) == 3
+
+
+def test_a_cold_model_that_nobody_waits_for_ends_a_map(session: Session, sandbox: Sandbox) -> None:
+    """Nothing is sent, and the line names what starts it."""
+    sandbox.scenario = "cold_start"
+    session.choose(wait=0)
+    with pytest.raises(ModelNotReady, match="--start"):
+        session.map(["a", "b"], model=COLD)
+    assert asked(sandbox) == []
 
 
 # Interrupts, the twin, and what is told

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import re
+import sys
 import threading
 from typing import Any
 
@@ -11,6 +13,7 @@ import pytest
 
 from alcf_magics._session import Session
 from alcf_magics.errors import ModelNotReady, RequestRefused
+from alcf_magics.notebook.wait_line import MovingLine
 from alcf_magics.sandbox import Sandbox
 from alcf_magics.sandbox.server import Request
 from support.shell import Cell, Shell
@@ -250,3 +253,49 @@ def test_starting_what_is_live_or_loads_nowhere_says_so(shell: Shell, in_sandbox
     assert never.ename == "ModelNotReady"
     assert "Nothing is loaded on demand on metis" in never.error_text
     assert prompts(in_sandbox) == []
+
+
+class Screen(io.StringIO):
+    """A terminal's output, which can be printed over."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_line_moves_in_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each takes the place of the one before, whole, and nothing is left of the last."""
+    screen = Screen()
+    monkeypatch.setattr(sys, "stdout", screen)
+    line = MovingLine()
+    for said in ("waiting · 10 s", "waiting · 9 s", ""):
+        line(said)
+    assert screen.getvalue() == "\rwaiting · 10 s\rwaiting · 9 s \r             \r"
+
+
+def test_a_line_that_stays_is_said_again_more_and_more_rarely(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """In a file or a pipe; and no control character is in it."""
+    now = [100.0]
+    monkeypatch.setattr("alcf_magics.notebook.wait_line.time.monotonic", lambda: now[0])
+    printed = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", printed)
+    line = MovingLine()
+    for second in range(40):
+        now[0] = 100.0 + second
+        line(f"waiting · {second} s")
+    assert printed.getvalue().splitlines() == [
+        "waiting · 0 s",
+        "waiting · 5 s",
+        "waiting · 15 s",
+        "waiting · 35 s",
+    ]
+
+
+def test_a_terminal_says_what_it_waits_for(terminal: Shell, in_sandbox: Sandbox) -> None:
+    """cold_start: the state and for how long, and then the answer."""
+    in_sandbox.scenario, in_sandbox.load_seconds = "cold_start", 1
+    cell = terminal.run(f"%%alcf -m {GPT}\nhello")
+    assert cell.status == "ok", cell.said
+    assert "sophia · offline, asked to load" in cell.text
+    assert "sandbox" in cell.text
