@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import functools
 import math
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
@@ -40,20 +42,49 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for name, description in SCENARIOS.items():
             print(f"{name:{width}}  {description}")
         return 0
+    build = functools.partial(
+        Sandbox,
+        options.scenario,
+        validation=options.validation,
+        upstream=options.upstream,
+        upstream_model=options.upstream_model,
+        pace=options.pace,
+    )
     try:
-        sandbox = Sandbox(
-            options.scenario,
-            validation=options.validation,
-            upstream=options.upstream,
-            upstream_model=options.upstream_model,
-            pace=options.pace,
-        )
+        build()  # says what is wrong with the options, before anything is fetched
     except ValueError as error:
         parser.error(str(error))
+    if options.command == "demo":
+        _check_demo(options, parser)
     _stop_on_signals()
-    if options.command == "sandbox":
-        return _sandbox(sandbox, options)
-    return _demo(sandbox, options, parser)
+    try:
+        with _real_model(options) as model_server, build(model_server=model_server) as sandbox:
+            sandbox.be_lifelike()
+            return {"sandbox": _sandbox, "demo": _demo}[options.command](sandbox, options)
+    except RuntimeError as error:
+        return _fail(str(error))
+    except KeyboardInterrupt:
+        print(f"The {options.command} has stopped.", flush=True)
+        return 130 if options.command == "demo" and options.execute else 0
+
+
+@contextlib.contextmanager
+def _real_model(options: argparse.Namespace) -> Iterator[str | None]:
+    """The address of the real model's server; None where it is not wanted, or, as one line says,
+    not to be had."""
+    from .sandbox.model_file import NAME, ModelUnavailable, model_file
+    from .sandbox.model_server import check, model_server
+
+    with contextlib.ExitStack() as ends:
+        address = None
+        if options.model and not options.upstream:
+            try:
+                check()
+                address = ends.enter_context(model_server(model_file()))
+            except ModelUnavailable as reason:
+                why = " ".join(str(reason).split())
+                print(f"Without {NAME}, as {why}. A prepared text answers.", flush=True)
+        yield address
 
 
 def _parsers() -> dict[str, _Parser]:
@@ -67,6 +98,11 @@ def _parsers() -> dict[str, _Parser]:
         allow_abbrev=False,
     )
     sandbox.add_argument("--list", action="store_true", help="list the scenarios and end")
+    sandbox.add_argument(
+        "--model",
+        action="store_true",
+        help="let SmolLM2-135M-Instruct answer for real (93 MB, fetched once)",
+    )
     demo = commands.add_parser(
         "demo",
         help="run the quickstart notebook against a sandbox",
@@ -79,6 +115,12 @@ def _parsers() -> dict[str, _Parser]:
     demo.add_argument("--html", type=_new_file, metavar="FILE", help="write the executed page")
     demo.add_argument("--no-browser", action="store_true", help="open no browser")
     demo.add_argument("--port", type=_port, default=0, metavar="N", help="JupyterLab's port")
+    demo.add_argument(
+        "--no-model",
+        dest="model",
+        action="store_false",
+        help="fetch no real model: a prepared text answers",
+    )
     for parser in (sandbox, demo):
         group = parser.add_argument_group("what answers")
         group.add_argument(
@@ -103,7 +145,7 @@ def _parsers() -> dict[str, _Parser]:
         group.add_argument(
             "--pace",
             type=_seconds,
-            default=0.2,  # some 100 tokens a second, so that one sees it stream
+            default=0.01,  # some 100 tokens a second, so that one sees it stream
             metavar="SECONDS",
             help="time between two pieces of an answer (default: %(default)s)",
         )
@@ -159,23 +201,18 @@ def _stop_on_signals() -> None:
 
 def _sandbox(sandbox: Sandbox, options: argparse.Namespace) -> int:
     asked = f"Prompts go to {options.upstream}." if options.upstream else "No model is asked."
-    try:
-        with sandbox:
-            print(f"A sandbox is running (scenario {sandbox.scenario}). {asked}")
-            print("To use it, set these where your notebook or shell starts:\n")
-            for name, value in sandbox.environment.items():
-                print(f"export {name}={value}")
-            print("\nCtrl-C stops it.", flush=True)
-            while True:
-                time.sleep(3600)
-    except KeyboardInterrupt:
-        print("The sandbox has stopped.", flush=True)
-        return 0
-    except RuntimeError as error:
-        return _fail(str(error))
+    if sandbox.real_model:
+        asked = f"{sandbox.real_model} is a real model on this machine; no other one is asked."
+    print(f"A sandbox is running (scenario {sandbox.scenario}). {asked}")
+    print("To use it, set these where your notebook or shell starts:\n")
+    for name, value in sandbox.environment.items():
+        print(f"export {name}={value}")
+    print("\nCtrl-C stops it.", flush=True)
+    while True:
+        time.sleep(3600)
 
 
-def _demo(sandbox: Sandbox, options: argparse.Namespace, parser: _Parser) -> int:
+def _check_demo(options: argparse.Namespace, parser: _Parser) -> None:
     from . import demo
 
     if options.html and not options.execute:
@@ -184,17 +221,18 @@ def _demo(sandbox: Sandbox, options: argparse.Namespace, parser: _Parser) -> int
         parser.error("--port is for JupyterLab: not with --execute")
     if options.port and not demo.is_free(options.port):
         parser.error(f"argument --port: {options.port} is in use")
+
+
+def _demo(sandbox: Sandbox, options: argparse.Namespace) -> int:
+    from . import demo
+
     try:
-        with sandbox:
-            if options.execute:
-                demo.execute(sandbox, options.html)
-            else:
-                demo.open_lab(sandbox, options.port, browser=not options.no_browser)
-    except (demo.DemoError, RuntimeError) as error:
+        if options.execute:
+            demo.execute(sandbox, options.html)
+        else:
+            demo.open_lab(sandbox, options.port, browser=not options.no_browser)
+    except demo.DemoError as error:
         return _fail(str(error))
-    except KeyboardInterrupt:
-        print("The demo has stopped.", flush=True)
-        return 130 if options.execute else 0
     return 0
 
 

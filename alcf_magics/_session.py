@@ -98,8 +98,11 @@ class Session(ServedModels, OnePrompt, ManyTexts):
 
     @property
     def auth(self) -> GatewayAuth:
-        """An `httpx.Auth` that keeps requests to the gateway authorised, sync or async."""
-        return self._connection.auth
+        """An `httpx.Auth` that keeps requests to the gateway authorised, sync or async.
+
+        Clients of httpx2 take it, too.
+        """
+        return self._connection.auth.for_every_client()
 
     # What was asked
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import html
 import json
 import os
 import re
@@ -38,6 +39,9 @@ STOP_SECONDS = 10.0
 
 #: Variables that would lead the demo to a person's login, configuration or kernels.
 _OWN = re.compile(r"(ALCF|JPY|XDG)_\w*|(JUPYTER|IPYTHON)\w*|PYTHONSTARTUP")
+
+#: What stands in small grey letters below an answer.
+_GREY_LINE = re.compile(r'<div role="status"[^>]*>([^<]*)</div>')
 
 
 class DemoError(Exception):
@@ -279,6 +283,8 @@ def _text(cell: Any) -> str:
             parts.append(output.text)
         elif output.output_type in ("display_data", "execute_result"):
             parts.append(output.data.get("text/plain", ""))
+            # A terminal has no grey line of its own: which model answered, and what it took.
+            parts += map(html.unescape, _GREY_LINE.findall(output.data.get("text/html", "")))
     return "\n".join(part.rstrip() for part in parts)
 
 

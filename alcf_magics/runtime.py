@@ -19,7 +19,12 @@ import anyio
 import anyio.to_thread
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
+from .errors import AlcfError
+from .text import line
+
 T = TypeVar("T")
+
+FREE = "Close what is open (files, threads), or restart the kernel."
 
 #: Seconds between two looks at the queue: the main thread notices an interrupt within this.
 POLL = 0.05
@@ -152,10 +157,20 @@ class Runtime:
         else:
             ending.join(CLOSE_SECONDS)
 
+    def _started(self) -> BlockingPortal:
+        """The loop on its thread. Raises AlcfError where the system gives neither."""
+        try:
+            return self._stack.enter_context(start_blocking_portal("asyncio"))
+        except (RuntimeError, OSError) as error:
+            why = line(str(error), 80)
+        raise AlcfError(
+            f"No connection can be made: this kernel's limits are reached ({why}).", FREE
+        )
+
     def spawn(self, function: Callable[[], Awaitable[T]]) -> Future[T]:
         """Run a coroutine function there without waiting; cancelling the future cancels it."""
         with self._lock:
             if self._portal is None:
-                self._portal = self._stack.enter_context(start_blocking_portal("asyncio"))
+                self._portal = self._started()
                 self._portal.start_task_soon(_named)
             return self._portal.start_task_soon(function)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
+from alcf_magics.sandbox.model_file import ModelUnavailable
 from support.downloads import DownloadError, user_cache
 from support.kernels import Kernel, is_foreign, older_ipykernel
 from support.logins import log_in
@@ -96,7 +97,7 @@ def model_url() -> Iterator[str]:
         pytest.skip("no model: xllamacpp is not installed")
     try:
         model_file()
-    except DownloadError as error:
+    except ModelUnavailable as error:
         pytest.skip(f"no model: {error}")
     with model_server() as url:
         yield url

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
+import threading
 import time
+from typing import Any
 
 import pytest
 
@@ -217,4 +220,49 @@ def test_choices_have_what_was_asked_for(sandbox: Sandbox) -> None:
     for choice in answer.choices:
         assert choice.logprobs is not None
         assert "".join(token["token"] for token in choice.logprobs["content"]) == choice.text
+    session.close()
+
+
+@pytest.mark.parametrize("library", ["httpx", "httpx2"])
+def test_its_auth_serves_whichever_client(sandbox: Sandbox, library: str) -> None:
+    """Sync and async, also where a stale token is refused before one is let in."""
+    httpx: Any = pytest.importorskip(library)
+    session = logged_in(sandbox)
+    url = f"{sandbox.gateway_url}/whoami"
+
+    async def ask() -> int:
+        async with httpx.AsyncClient(auth=session.auth) as client:
+            return int((await client.get(url)).status_code)
+
+    for stale in (False, True):
+        if stale:
+            sandbox.expire_access_tokens()
+        with httpx.Client(auth=session.auth) as client:
+            assert client.get(url).status_code == 200
+            if stale:
+                sandbox.expire_access_tokens()
+            assert asyncio.run(ask()) == 200
+    sandbox.scenario = "policy_timeout"
+    with httpx.Client(auth=session.auth) as client:
+        assert client.get(url).text  # what refuses it is there to be read
+    session.close()
+
+
+def test_many_threads_read_the_catalog_once(sandbox: Sandbox) -> None:
+    """Those that come while it is read wait for it."""
+    session = logged_in(sandbox)
+    session.catalog()
+    session._connection.discovery.forget()
+    before = len(sandbox.requests)
+    catalogs: list[Any] = []
+    threads = [
+        threading.Thread(target=lambda: catalogs.append(session.catalog())) for _ in range(12)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(catalogs) == 12
+    paths = [request.path for request in sandbox.requests[before:]]
+    assert len(paths) == len(set(paths))
     session.close()

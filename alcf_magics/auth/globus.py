@@ -26,6 +26,7 @@ from ..errors import (
 from ..network.environment import Way, client_options, trusted_by, way_to
 from ..network.quiet import keep_quiet
 from ..network.trouble import CHECK_NETWORK, detail_of, trouble_of
+from ..runtime import FREE
 from ..settings import CLIENT_ID
 from ..text import line
 from .authorization import PendingLogin
@@ -154,7 +155,10 @@ class GlobusAuth:
         )
         keep_quiet()
         begun = time.monotonic()
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError as error:
+            result.append((line(str(error), 80), FREE, ""))
         while thread.is_alive() and time.monotonic() - begun < self._seconds:
             thread.join(0.05)
         sent = result[0] if result else ("no answer in time", CHECK_NETWORK, "")

@@ -5,8 +5,10 @@ The answer may be of somebody's own client, and its body without an end.
 
 from __future__ import annotations
 
+import functools
+import sys
 import zlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 
 import httpx
 
@@ -14,13 +16,13 @@ import httpx
 LOOKED_AT = 65536
 
 
-class Begun(httpx.AsyncByteStream, httpx.SyncByteStream):
+class Begun:
     """A body whose first pieces have been read: gives them out again, then the others."""
 
     def __init__(self, stream: object) -> None:
         self._stream = stream
-        self._sync = iter(stream) if isinstance(stream, httpx.SyncByteStream) else iter(())
-        self._async = stream.__aiter__() if isinstance(stream, httpx.AsyncByteStream) else None
+        self._sync: Iterator[bytes] = iter(stream) if isinstance(stream, Iterable) else iter(())
+        self._async = aiter(stream) if isinstance(stream, AsyncIterable) else None
         self._pieces: list[bytes] = []
         self._size = 0
         #: Whether nothing is to be given out but what has been read.
@@ -57,19 +59,26 @@ class Begun(httpx.AsyncByteStream, httpx.SyncByteStream):
                 yield piece
 
     def close(self) -> None:
-        if isinstance(self._stream, httpx.SyncByteStream):
+        if hasattr(self._stream, "close"):
             self._stream.close()
 
     async def aclose(self) -> None:
-        if isinstance(self._stream, httpx.AsyncByteStream):
+        if hasattr(self._stream, "aclose"):
             await self._stream.aclose()
 
 
 def begun(response: httpx.Response) -> Begun:
     """The body of an answer, to be looked at; the answer itself can still be read."""
-    stream = Begun(response.stream)
-    response.stream = stream
+    stream = _kind(type(response).__module__.partition(".")[0])(response.stream)
+    response.stream = stream  # type: ignore[assignment]
     return stream
+
+
+@functools.cache
+def _kind(package: str) -> type[Begun]:
+    """What httpx takes for a body, or httpx2, whose client it is."""
+    library = sys.modules[package]
+    return type("Begun", (Begun, library.AsyncByteStream, library.SyncByteStream), {})
 
 
 def give_up(response: httpx.Response, stream: Begun) -> None:

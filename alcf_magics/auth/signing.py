@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Generator
+from importlib import import_module
+from importlib.util import find_spec
 
 import anyio.to_thread
 import httpx
@@ -68,6 +70,14 @@ class GatewayAuth(httpx.Auth):
             if renewed is not None:
                 give_up(response, body)
                 yield self._signed(request, renewed)
+
+    def for_every_client(self) -> GatewayAuth:
+        """The same for clients of httpx2, too, where that is installed."""
+        if find_spec("httpx2") is None:
+            return self
+        base = import_module("httpx2").Auth  # it takes none of another class
+        kind: type[GatewayAuth] = type("GatewayAuth", (GatewayAuth, base), {})
+        return kind(self._credentials, str(self._gateway), self._told)
 
     def _told_of(self, request: httpx.Request) -> Told:
         told = request.extensions.get("alcf_told")

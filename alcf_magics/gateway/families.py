@@ -7,6 +7,8 @@ from fnmatch import fnmatchcase
 from importlib import resources
 from typing import Any
 
+from ..errors import AlcfError
+from ..text import line
 from .models import Capabilities
 
 
@@ -93,5 +95,11 @@ def _tables() -> dict[str, Any]:
     import yaml
 
     text = resources.files(__package__).joinpath("models.yaml").read_text(encoding="utf-8")
+    if not hasattr(yaml, "safe_load"):  # another one was imported in its place
+        where = line(str(getattr(yaml, "__file__", "") or "a folder"), 200)
+        raise AlcfError(
+            f"{where} has the name of a package that is needed, yaml, and stands in its way.",
+            "Give it another name, and restart the kernel.",
+        )
     tables: dict[str, Any] = yaml.safe_load(text)
     return tables

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from .._session import session
@@ -32,7 +33,8 @@ class LocalSandbox:
             ) from None
         self.stop()
         # Some 100 tokens a second: who tries it out wants to see an answer stream.
-        sandbox = Sandbox(**{"pace": 0.2, **options})
+        real = os.environ.get("ALCF_SANDBOX_MODEL") or None  # the demo sets it
+        sandbox = Sandbox(**{"pace": 0.2, "model_server": real, **options})
         sandbox.start()
         self._enter(sandbox)
         try:
@@ -42,7 +44,8 @@ class LocalSandbox:
         except BaseException:
             self.stop()
             raise
-        return f"{line} This is a sandbox, in this kernel only: no real model answers."
+        answers = f"only {sandbox.real_model} is a real model" if real else "no real model answers"
+        return f"{line} This is a sandbox, in this kernel only: {answers}."
 
     @property
     def in_force(self) -> bool:

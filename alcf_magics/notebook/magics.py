@@ -121,6 +121,8 @@ class AlcfMagics(Magics):
             raise LoginFailed(
                 f"The {what} was interrupted.", f"Begin again: %alcf_{what}"
             ) from None
+        except EOFError:  # Ctrl-D at the question, or nobody there to answer it
+            raise LoginFailed("No code was typed.", f"Begin again: %alcf_{what}") from None
         except (AlcfError, UsageError) as error:
             raise error.with_traceback(None) from None
         except Exception as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from ..gateway.accumulator import Follower
@@ -38,7 +39,7 @@ class TerminalLive(Live):
         piece = self._text.new(answer)
         if self._text.seen < before:
             # A lone closing tag came: what was printed stays, and is told for what it is.
-            print("\n[the above was the model's reasoning]", flush=True)
+            _write("\n[the above was the model's reasoning]")
         self._print(piece)
 
     def _wait(self, answer: Accumulator) -> None:
@@ -58,11 +59,11 @@ class TerminalLive(Live):
     def begin_again(self, why: str) -> None:
         super().begin_again(why)
         self._line("")
-        print(f"\n[{words(why)}]", flush=True)  # what was printed stays
+        _write(f"\n[{words(why)}]")  # what was printed stays
         self._text = Follower()
 
     def _print(self, piece: str, end: str = "") -> None:
-        print(words(piece), end=end, flush=True)
+        _write(words(piece), end)
 
     def finish(self, completion: Completion) -> None:
         self._line("")
@@ -71,15 +72,21 @@ class TerminalLive(Live):
         if completion.text and completion.tool_calls:
             self._print(completion.first_shown[len(completion.text) :].strip(), end="\n")
         self._print_others(completion)
-        print(f"[{completion.about}]", flush=True)
+        _write(f"[{completion.about}]")
 
     def fail(self, completion: Completion | None, why: str) -> None:
         self._line("")
         if completion is not None and completion.text:
             self._print(self._text.rest(completion.text), end="\n")
             self._print_others(completion)
-            print(f"[{completion.about}]", flush=True)
+            _write(f"[{completion.about}]")
 
     def _print_others(self, completion: Completion) -> None:
         if completion.others:
             self._print(completion.others, end="\n")
+
+
+def _write(text: str, end: str = "\n") -> None:
+    """Print it at once; what the terminal cannot write appears as a question mark."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    print(text.encode(encoding, "replace").decode(encoding), end=end, flush=True)

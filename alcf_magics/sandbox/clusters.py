@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone, tzinfo
 from types import MappingProxyType
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -148,6 +148,12 @@ DIRECT_MODELS = (
         Model("Inkling-Small", "stopped", description="small model", version="v1"),
     ),
 )
+#: The one that can be real: where its server runs, it is the second cluster's.
+REAL_MODEL = Model(
+    "SmolLM2-135M-Instruct",
+    title="SmolLM2 135M",
+    description="a real model on this machine: small, and its facts are often wrong",
+)
 COMPUTE_ROUTES = ("chat/completions", "completions", "embeddings")
 DIRECT_ROUTES = ("chat/completions", "completions")
 
@@ -155,6 +161,21 @@ DIRECT_ROUTES = ("chat/completions", "completions")
 def slug(name: str) -> str:
     """A model name as the gateway compares it: lower case, punctuation dropped."""
     return re.sub(r"[-\s]+", "-", re.sub(r"[^\w\s-]", "", name.lower())).strip("-_")
+
+
+def with_real_model(clusters: tuple[Cluster, ...]) -> tuple[Cluster, ...]:
+    """The same with the real model on the second cluster (or the only one), and no namesake."""
+    home = clusters[:2][-1].name
+    return tuple(
+        replace(
+            cluster,
+            models=(
+                *((REAL_MODEL,) if cluster.name == home else ()),
+                *(m for m in cluster.models if not m.name.endswith(f"/{REAL_MODEL.name}")),
+            ),
+        )
+        for cluster in clusters
+    )
 
 
 def build(names: Mapping[str, str]) -> tuple[Cluster, ...]:

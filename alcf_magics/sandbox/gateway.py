@@ -26,7 +26,7 @@ from .envelopes import DONE, JSON, Refused, reply
 from .loads import TIMED_OUT, JobsCache, Loads, not_live, not_ready
 from .scenarios import FOR_EVER, Scenario
 from .settings import Settings
-from .upstream import Upstream
+from .upstream import Upstream, Upstreams
 from .validation import BATCH_PLACE, PLACE, Loc, validate, validate_batch
 from .vectors import embed
 
@@ -44,13 +44,13 @@ class Gateway:
         settings: Settings,
         door: Door,
         clusters: tuple[Cluster, ...],
-        upstream: Upstream | None,
+        upstreams: Upstreams,
         on_disconnect: Callable[[], None],
     ) -> None:
         self._settings = settings
         self._door = door
         self._clusters = clusters
-        self._upstream = upstream
+        self._upstreams = upstreams
         self._on_disconnect = on_disconnect
         self._since = time.time()
         self._loads = Loads(settings, self._since)
@@ -226,8 +226,9 @@ class Gateway:
             return 400, json.loads(complaint)
         if route == "embeddings":
             return 200, embed(body, model)
-        if self._upstream is not None and self._settings.answer is None:
-            return await self._upstream.line({**body, "model": model.name}, model.name)
+        upstream = self._upstreams.of(model.name)
+        if upstream is not None and self._settings.answer is None:
+            return await upstream.line({**body, "model": model.name}, model.name)
         answer = responder.compose(body, model, cluster, self._settings)
         return 200, answer.completion(route, measured=False, finished=True)
 
@@ -280,8 +281,9 @@ class Gateway:
         if route == "embeddings":
             return reply(embed(body, model))
         scripted = self._settings.answer is not None or self._scenario.stream != "whole"
-        if self._upstream is not None and route == "chat/completions" and not scripted:
-            return self._forward(self._upstream, body, cluster, model, stream)
+        upstream = self._upstreams.of(model.name)
+        if upstream is not None and route == "chat/completions" and not scripted:
+            return self._forward(upstream, body, cluster, model, stream)
         answer = responder.compose(body, model, cluster, self._settings)
         if stream:
             return self._stream(route, body, cluster, answer)
@@ -343,7 +345,7 @@ class Gateway:
             streaming.bursts(
                 events,
                 self._settings,
-                silence=self._scenario.first_token_seconds,
+                silence=max(self._settings.first_token_seconds, self._scenario.first_token_seconds),
                 cut=self._scenario.stream == "cut",
                 pause=FOR_EVER if self._scenario.stream == "stalled" else 0.0,
             )

@@ -50,6 +50,10 @@ $$\bar{{x}} = \frac{{1}}{{n}} \sum_{{i=1}}^{{n}} x_i$$
 
 Log in at the real gateway to ask a real model.
 """.replace("\\\n", "")
+REAL = (
+    "Only `{real}` is a real model here, so ask `-m {real}`: "
+    "`{model}` answers with a prepared text.\n\n"
+)
 REASONING = (
     "The prompt reached a sandbox, so there is no model that could think about it. "
     "I answer with the text that was prepared for this case."
@@ -275,10 +279,13 @@ def compose(body: JSON, model: Model, cluster: Cluster, settings: Settings) -> A
     text = prompt_text(body)
     reasoning = settings.reasoning
     if reasoning is None:
-        reasoning = REASONING if model.reasoning and body.get("reasoning_effort") else []
+        thinks = body.get("reasoning_effort") or settings.reasons_unasked
+        reasoning = REASONING if model.reasoning and thinks else []
     thoughts = [("reasoning_content", piece) for piece in pieces(reasoning)]
     seen = said(images_of(body))
     built_in = ANSWER.format(model=model.name, cluster=cluster.name, quote=quote(text), seen=seen)
+    if settings.real_model:
+        built_in = REAL.format(real=settings.real_model, model=model.name) + built_in
     form = formed(body["response_format"]) if body.get("response_format") else None
 
     calls = asked_calls(body, text) if settings.answer is None else []

@@ -20,13 +20,14 @@ from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit
 import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from .clusters import DEFAULT_CLUSTERS, build
+from .clusters import DEFAULT_CLUSTERS, REAL_MODEL, build, with_real_model
 from .door import Door
 from .gateway import Gateway
 from .globus import Globus
 from .settings import Script, Settings
 from .tokens import Tokens
-from .upstream import Upstream
+from .upstream import Upstream, Upstreams
+from .visitors import LocalVisitors
 
 START_SECONDS = 10.0
 STOP_SECONDS = 5.0
@@ -59,7 +60,8 @@ class Sandbox(Settings):
 
     `clusters` maps cluster names to frameworks; the first behaves as one behind Globus Compute,
     the others as direct endpoints. `upstream` is the URL of an OpenAI-compatible server to which
-    chats are forwarded. Times are in seconds.
+    chats are forwarded, and `model_server` that of one which serves the real model alone: its name
+    is then in the catalog. Times are in seconds.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class Sandbox(Settings):
         clusters: Mapping[str, str] | None = None,
         upstream: str | None = None,
         upstream_model: str | None = None,
+        model_server: str | None = None,
         pace: float = 0.02,
         token_seconds: int = 172800,
         answer: Script | None = None,
@@ -85,14 +88,21 @@ class Sandbox(Settings):
         self.requests: list[Request] = []
         self.disconnects: list[float] = []
         self._tokens = Tokens()
-        self._upstream = Upstream(upstream, upstream_model) if upstream else None
+        self._model_server = model_server
+        known = build(DEFAULT_CLUSTERS if clusters is None else clusters)
+        if model_server:
+            self.real_model, known = REAL_MODEL.name, with_real_model(known)
+        self._upstreams = Upstreams(
+            Upstream(upstream, upstream_model) if upstream else None,
+            Upstream(model_server, REAL_MODEL.name) if model_server else None,
+        )
         self._globus = Globus(self, self._tokens)
         self._door = Door(self, self._tokens)
         self._gateway = Gateway(
             self,
             self._door,
-            build(DEFAULT_CLUSTERS if clusters is None else clusters),
-            self._upstream,
+            known,
+            self._upstreams,
             lambda: self.disconnects.append(time.monotonic()),
         )
         self._thread: threading.Thread | None = None
@@ -125,10 +135,12 @@ class Sandbox(Settings):
 
     @property
     def environment(self) -> dict[str, str]:
-        """Environment variables that lead alcf_magics here."""
+        """Environment variables that lead here, and to the real model if there is one."""
+        real = {"ALCF_MODEL": self.real_model, "ALCF_SANDBOX_MODEL": self._model_server}
         return {
             "ALCF_GATEWAY_URL": self.gateway_url,
             "ALCF_GLOBUS_AUTH_URL": self.globus_auth_url,
+            **{name: value for name, value in real.items() if value},
         }
 
     def start(self) -> None:
@@ -222,7 +234,7 @@ class Sandbox(Settings):
             Recorder(self._globus.app, "globus", self.requests, lambda header: False),
             Recorder(self._gateway, "gateway", self.requests, self._accepted),
         )
-        servers = [uvicorn.Server(_config(app)) for app in apps]
+        servers = [uvicorn.Server(_config(LocalVisitors(app))) for app in apps]
         serving = [
             asyncio.ensure_future(server.serve(sockets=[listening]))
             for server, listening in zip(servers, sockets, strict=True)
@@ -248,8 +260,7 @@ class Sandbox(Settings):
             transport.abort()
         await asyncio.gather(*answering, *serving, return_exceptions=True)
         await _turns()  # what was aborted closes
-        if self._upstream is not None:
-            await self._upstream.close()
+        await self._upstreams.close()
 
     def _accepted(self, authorization: str | None) -> bool:
         return self._door.judge(authorization)[1] is None

@@ -40,6 +40,12 @@ class Settings:
         self.answer = answer
         #: None, a text or exactly these reasoning deltas, sent before the content.
         self.reasoning: Script | None = None
+        #: The model that a real server answers for; empty if there is none.
+        self.real_model = ""
+        #: Whether models that reason do so unasked, as at ALCF.
+        self.reasons_unasked = False
+        #: Seconds of silence before an answer streams.
+        self.first_token_seconds = 0.0
         #: Fields of a request that the model servers refuse, naming them.
         self.refuses: frozenset[str] = frozenset()
         #: Seconds between two bursts of events, and events in one burst.
@@ -60,6 +66,10 @@ class Settings:
         self.identity = Identity()
         #: Whether answers to a refresh leave the refresh token out, as OAuth allows.
         self.omit_refresh_token = False
+
+    def be_lifelike(self) -> None:
+        """Answer as one sees it at ALCF: a short wait, some reasoning, then token by token."""
+        self.first_token_seconds, self.reasons_unasked, self.burst = 0.4, True, 1
 
     @property
     def scenario(self) -> str:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from starlette.responses import Response
 
-from .clusters import Cluster
+from .clusters import REAL_MODEL, Cluster
 from .envelopes import (
     DONE,
     HIDDEN_REASON,
@@ -133,6 +133,24 @@ class Upstream:
             return str(answer.json()["data"][0]["id"])
         except (httpx.HTTPError, ValueError, LookupError, TypeError):
             return ""
+
+
+class Upstreams:
+    """Which server answers for which model: the real one has its own, the others share `rest`."""
+
+    def __init__(self, rest: Upstream | None, real: Upstream | None) -> None:
+        self._rest = rest
+        self._real = real
+
+    def of(self, model: str) -> Upstream | None:
+        """The server that answers for a model; None if the text is prepared."""
+        return self._real if self._real and model == REAL_MODEL.name else self._rest
+
+    async def close(self) -> None:
+        """Close the clients of all."""
+        for upstream in (self._rest, self._real):
+            if upstream is not None:
+                await upstream.close()
 
 
 def is_loopback(url: str) -> bool:

@@ -17,8 +17,15 @@ import pytest
 
 from alcf_magics import demo
 from alcf_magics.sandbox import SCENARIOS
+from support.downloads import user_cache
 
 COMMAND = (sys.executable, "-m", "alcf_magics")
+
+
+@pytest.fixture(autouse=True)
+def real_cache(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The real model is fetched into the real cache, once for all tests."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(user_cache()))
 
 
 def run(*arguments: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
@@ -108,10 +115,10 @@ def test_execute(home: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     """`demo --execute` logs in, prints the answers, writes the page, and leaves the home alone."""
     page = tmp_path_factory.mktemp("out") / "page.html"
     before = files(home)
-    done = run("demo", "--execute", "--html", str(page))
+    done = run("demo", "--no-model", "--execute", "--html", str(page))
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""
-    assert ">>> %%alcf -m gpt-oss-120b" in done.stdout
+    assert ">>> %%alcf --out answer" in done.stdout
     assert "No model was asked." in done.stdout
     assert "Logged in as" in done.stdout
     assert files(home) == before
@@ -130,9 +137,9 @@ def test_execute(home: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
 def test_failing_cell(tmp_path: Path) -> None:
     """A cell that fails ends the run with its error in one line and status 1; the page stays."""
     page = tmp_path / "page.html"
-    done = run("demo", "--execute", "--html", str(page), "--scenario", "rate_limited")
+    done = run("demo", "--no-model", "--execute", "--html", str(page), "--scenario", "rate_limited")
     assert done.returncode == 1
-    assert done.stderr.startswith("alcf-magics: %%alcf -m gpt-oss-120b")
+    assert done.stderr.startswith("alcf-magics: %%alcf --out answer")
     assert "RateLimited" in done.stderr
     assert done.stderr.count("\n") == 1
     assert "answer.usage" not in done.stdout
@@ -142,7 +149,7 @@ def test_failing_cell(tmp_path: Path) -> None:
 @pytest.mark.kernel
 def test_failing_login() -> None:
     """A login that brings nothing fails as its cell does."""
-    done = run("demo", "--execute", "--scenario", "no_gateway_grant")
+    done = run("demo", "--no-model", "--execute", "--scenario", "no_gateway_grant")
     assert done.returncode == 1
     assert re.match(r"alcf-magics: %alcf_login failed: LoginFailed: .*\n\Z", done.stderr)
 
@@ -150,7 +157,7 @@ def test_failing_login() -> None:
 @pytest.mark.kernel
 def test_lab(home: Path) -> None:
     """`demo` opens a copy of the notebook in JupyterLab, and Ctrl-C ends everything."""
-    with started("demo", "--no-browser") as process:
+    with started("demo", "--no-model", "--no-browser") as process:
         text = read_until(process, "Ctrl-C")
         url = re.search(r"http://127\.0\.0\.1:\d+/lab/tree/quickstart\.ipynb\?token=\S+", text)
         assert url is not None
@@ -220,8 +227,8 @@ def test_wrong_option(arguments: str, named: str) -> None:
     [
         ("sandbox", "uvicorn", "sandbox"),
         ("demo", "starlette", "demo"),
-        ("demo", "jupyterlab", "demo"),
-        ("demo --execute", "nbclient", "demo"),
+        ("demo --no-model", "jupyterlab", "demo"),
+        ("demo --no-model --execute", "nbclient", "demo"),
     ],
 )
 def test_missing_extra(

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+import types
+
 import pytest
 
+from alcf_magics.errors import AlcfError
 from alcf_magics.gateway import families
 from alcf_magics.gateway.families import capabilities_of, refused_by, same_model
 
@@ -70,3 +74,13 @@ def test_what_a_server_refuses_is_data(monkeypatch: pytest.MonkeyPatch) -> None:
     assert refused_by("red", "vllm") == {"seed", "logit_bias"}
     assert refused_by("blue", "vllm") == frozenset()
     assert refused_by("blue", "api") == frozenset()
+
+
+def test_a_file_with_the_name_of_a_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A `yaml.py` beside the notebook is imported in place of the package."""
+    other = types.ModuleType("yaml")
+    other.__file__ = "/home/alice/yaml.py"
+    monkeypatch.setitem(sys.modules, "yaml", other)
+    families._tables.cache_clear()
+    with pytest.raises(AlcfError, match=r"^/home/alice/yaml.py has the name .* restart the kernel"):
+        capabilities_of("gpt-oss-120b")

@@ -14,11 +14,12 @@ import pytest
 
 from alcf_magics.auth.globus import GlobusAuth
 from alcf_magics.auth.hidden import Secret
-from alcf_magics.errors import GatewayUnreachable
+from alcf_magics.errors import AlcfError, GatewayUnreachable
 from alcf_magics.gateway.client import Gateway
 from alcf_magics.gateway.retries import Policy
 from alcf_magics.network.environment import Way, fingerprint, trusted_by, unread_entries
 from alcf_magics.network.trouble import trouble_of
+from alcf_magics.runtime import Runtime
 from alcf_magics.told import Told
 from support.tls import certificate, tls_server
 
@@ -183,3 +184,29 @@ def test_certificates_that_are_changed_in_their_file_count_at_once(
     pem.write_bytes(pem.read_bytes() + certificate(tmp_path, "127.0.0.3").read_bytes())
     assert fingerprint() != before
     assert trusted_by(SERVER) is not trusted
+
+
+@pytest.mark.parametrize("fault", [RuntimeError("can't start new thread"), OSError(24, "Too many")])
+def test_no_new_threads_and_no_file_handles_are_one_line(
+    monkeypatch: pytest.MonkeyPatch, fault: Exception
+) -> None:
+    """The kernel goes on, and so does the loop once there are some again."""
+
+    async def work() -> int:
+        return 1
+
+    def refused(*_: object) -> None:
+        raise fault
+
+    runtime = Runtime()
+    with monkeypatch.context() as patch:
+        patch.setattr("alcf_magics.runtime.start_blocking_portal", refused)
+        with pytest.raises(AlcfError, match=r"limits are reached .* restart the kernel") as caught:
+            runtime.run(work)
+        assert "\n" not in str(caught.value)
+        if isinstance(fault, RuntimeError):
+            patch.setattr(threading.Thread, "start", refused)
+            with pytest.raises(GatewayUnreachable, match="can't start new thread"):
+                GlobusAuth(SERVER).revoke(Secret("token"))
+    assert runtime.run(work) == 1
+    runtime.close()

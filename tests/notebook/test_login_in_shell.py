@@ -288,6 +288,16 @@ def test_an_interrupted_question_is_one_line(fresh_shell: Shell) -> None:
     assert cell.error_text == ("LoginFailed: The login was interrupted. Begin again: %alcf_login")
 
 
+def test_ctrl_d_at_the_question_is_one_line(fresh_shell: Shell) -> None:
+    """It is the end of the input, and no failure."""
+
+    def end(question: str) -> str:
+        raise EOFError
+
+    cell = fresh_shell.run("%alcf_login --prompt", answer=end)
+    assert cell.error_text == "LoginFailed: No code was typed. Begin again: %alcf_login"
+
+
 def test_what_nobody_thought_of_is_one_line(fresh_shell: Shell) -> None:
     """An error of another kind names its kind, and nothing that a code could stand in."""
 

@@ -10,19 +10,26 @@ from pathlib import Path
 import pytest
 
 from alcf_magics.sandbox import Sandbox
+from support.logins import log_in
 
 pytestmark = pytest.mark.kernel
 
 
-def ipython(lines: list[str], sandbox: Sandbox, home: Path) -> str:
+def ipython(lines: list[str], sandbox: Sandbox, home: Path, encoding: str = "utf-8") -> str:
     """What an IPython in a terminal prints for these lines."""
     done = subprocess.run(
         [sys.executable, "-m", "IPython", "--simple-prompt", "--colors=NoColor", "--no-banner"],
         input="\n".join([*lines, "exit"]) + "\n",
         capture_output=True,
-        text=True,
+        encoding=encoding,
         timeout=60,
-        env={**os.environ, **sandbox.environment, "HOME": str(home), "TERM": "dumb"},
+        env={
+            **os.environ,
+            **sandbox.environment,
+            "HOME": str(home),
+            "TERM": "dumb",
+            "PYTHONIOENCODING": encoding,
+        },
         cwd=home,
         check=True,
     )
@@ -77,3 +84,25 @@ def test_a_whole_session_in_a_terminal(sandbox: Sandbox, home: Path) -> None:
     assert "('finish', 'stop')" in said
     assert "<" not in said.replace("<ipython", "")
     assert "\x1b[" not in said
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "ascii"])
+def test_what_cannot_be_written_is_a_question_mark(
+    sandbox: Sandbox, home: Path, encoding: str
+) -> None:
+    """The rest is shown, and the answer is bound and kept as it came."""
+    sandbox.answer = "all x ≤ 3 and 日本."
+    log_in(sandbox, home)
+    said = ipython(
+        [
+            "%load_ext alcf_magics",
+            "%alcf -m gpt-oss-120b --out a hi",
+            "print(ascii(a.text))",
+        ],
+        sandbox,
+        home,
+        encoding,
+    )
+    assert "x ? 3 and ??." in said
+    assert ascii(sandbox.answer) in said
+    assert "Error" not in said
