@@ -177,12 +177,16 @@ class Exchange:
         return self.completion
 
     async def on_loop(self) -> Completion:
-        """The whole exchange, for a task on the connection's own event loop; draws nothing."""
+        """The whole exchange, for a task on the connection's own event loop; draws nothing.
+
+        The request is one that asks for no stream.
+        """
         async with self:
             while True:
-                async with contextlib.aclosing(self._reads()) as reads:
-                    async for chunks in reads:
-                        self._with([(time.monotonic(), chunks)])
+                if not self.rounds.past:
+                    await self._connection.prompt_turn(self._told)
+                chunks = await self._sending.whole(self.answer.sent)
+                self._with([(time.monotonic(), chunks)])
                 if not (why := self._goes_on()):
                     break
                 self._begin_round(why)

@@ -1,14 +1,29 @@
-"""Bodies as they come: how far they are read, and how long they may keep silent."""
+"""Bodies as they come: how far they are read, how long they may keep silent, what is not shown."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from typing import Any, TypeVar
 
 import anyio
 import httpx
 
+from ..errors import (
+    CHECK_NETWORK,
+    AlcfError,
+    Fault,
+    GatewayError,
+    GatewayUnreachable,
+    StreamBroken,
+)
+from ..network.trouble import is_trust
+from ..text import integer, line, words
 from .chunks import Chunk
+from .retries import Policy
 from .stream_reader import StreamReader
+
+T = TypeVar("T")
 
 #: Seconds for a body to end after `[DONE]`, and for more to come once an answer is complete.
 DRAIN_SECONDS = 0.5
@@ -38,11 +53,11 @@ class FirstToken:
         """Seconds that are left."""
         return self._scope.deadline - anyio.current_time()
 
-    async def holds(self, call: Callable[[], Awaitable[httpx.Response]]) -> httpx.Response:
-        """The response, if its head comes in time. Raises NoFirstToken."""
+    async def holds(self, call: Callable[[], Awaitable[T]]) -> T:
+        """What comes of a call, if it comes in time. Raises NoFirstToken."""
         with self._scope:
             return await call()
-        raise NoFirstToken("no head")
+        raise NoFirstToken("nothing came")
 
 
 async def reads_of(
@@ -91,3 +106,78 @@ async def body_of(response: httpx.Response, limit: int) -> bytes:
         if size > limit:
             break
     return b"".join(pieces)
+
+
+def is_encoded(response: httpx.Response) -> bool:
+    return str(response.headers.get("content-encoding", "identity")).casefold() != "identity"
+
+
+def check_encoding(response: httpx.Response) -> None:
+    """What was not asked for is not decompressed: a small body may become a large one."""
+    if is_encoded(response):
+        encoding = line(response.headers["content-encoding"], 40)
+        raise GatewayError(
+            f"The gateway answered in an encoding of its own ({encoding}).",
+            CHECK_NETWORK,
+            status=response.status_code,
+        )
+
+
+def parsed(content: bytes, response: httpx.Response, path: str) -> Any:
+    try:
+        return json.loads(without_bearer(content, response), parse_int=integer)
+    except (ValueError, RecursionError):
+        pass
+    raise GatewayError(
+        f"The gateway answered {path} with something that is not JSON"
+        " (a login page of the network, perhaps).",
+        CHECK_NETWORK,
+        status=response.status_code,
+        detail=words(without_bearer(content, response).decode("utf-8", "replace")),
+    )
+
+
+def bearer_of(response: httpx.Response) -> str:
+    """The token that the request carried."""
+    return str(response.request.headers.get("authorization", "")).removeprefix("Bearer ")
+
+
+def without_bearer(body: bytes, response: httpx.Response) -> bytes:
+    """Whatever stands in front of the gateway, or behind it, may repeat what it was sent."""
+    token = bearer_of(response).encode()
+    return body.replace(token, b"(token)") if token else body
+
+
+def late_of(error: Exception, asked: str, policy: Policy) -> AlcfError | None:
+    """What is said of an answer that took too long; None for anything else."""
+    if isinstance(error, NoFirstToken):
+        seconds = policy.first_token_seconds
+        late = GatewayUnreachable(
+            f"{asked} sent no first token within {seconds:g} s (first_token_seconds).",
+            _longer("first_token_seconds", seconds),
+        )
+        late.elsewhere = True
+        return late
+    if isinstance(error, Silence):
+        seconds = policy.silence_seconds
+        return StreamBroken(
+            f"The answer stopped coming: nothing for {seconds:g} s (silence_seconds).",
+            _longer("silence_seconds", seconds),
+        )
+    return None
+
+
+def _longer(setting: str, seconds: float) -> str:
+    """The next step after a time-out: which setting it was."""
+    return f"Run the cell again, or wait longer: %config AlcfMagics.{setting} = {2 * seconds:g}"
+
+
+def fault_of(error: Exception) -> Fault | None:
+    """What may clear by itself of what kept a request from being answered."""
+    if isinstance(error, httpx.ConnectError):
+        return None if is_trust(error) else Fault.ADDRESS
+    if isinstance(error, httpx.ConnectTimeout):
+        return Fault.ADDRESS
+    # An idle connection that has died, and whatever else ends one before an answer.
+    dead = httpx.NetworkError | httpx.RemoteProtocolError
+    return Fault.PASSING if isinstance(error, dead) else None

@@ -6,11 +6,11 @@ and never further than a limit.
 
 from __future__ import annotations
 
-import json
 import ssl
 import time
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from contextlib import aclosing
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -27,15 +27,26 @@ from ..errors import (
 )
 from ..network.environment import client_options, trusted_by, unread_entries, way_to
 from ..network.quiet import keep_quiet
-from ..network.trouble import detail_of, is_trust, trouble_of
-from ..text import integer, line, words
+from ..network.trouble import detail_of, trouble_of
+from ..text import line
 from ..told import SILENT, Told
-from .bodies import FirstToken, NoFirstToken, Silence, body_of, reads_of
-from .chat import ChatRequest, estimate, new_session_id
+from .bodies import (
+    FirstToken,
+    bearer_of,
+    body_of,
+    check_encoding,
+    fault_of,
+    is_encoded,
+    late_of,
+    parsed,
+    reads_of,
+    without_bearer,
+)
+from .chat import ChatRequest, new_session_id
 from .chunks import Chunk
 from .models import Model
 from .rate_limit import RateLimit, Start
-from .refusals import error_for
+from .refusals import error_for, explained
 from .retries import Policy
 from .stream_reader import StreamReader
 
@@ -99,16 +110,18 @@ class Gateway:
 
     async def _turn(self, request: httpx.Request) -> None:
         start = await self._limit.turn(request.extensions.get("alcf_again", False))
+        request.extensions["alcf_start"] = start
         while self._unread:
             entry = line(self._unread.pop(), 60)
             notice = f"{entry} in NO_PROXY is no host and no network, and means nothing here."
             request.extensions.get("alcf_told", SILENT).notice(notice)
+        if self._limit.counts:
 
-        async def trace(event: str, info: object) -> None:
-            if event == "http11.send_request_headers.complete":
-                start.left()
+            async def trace(event: str, info: object) -> None:
+                if event == "http11.send_request_headers.complete":
+                    start.left()
 
-        request.extensions |= {"alcf_start": start, "trace": trace}
+            request.extensions["trace"] = trace
         if (sent := request.extensions.get("alcf_sent")) is not None:
             sent(time.monotonic())
 
@@ -187,7 +200,7 @@ class Gateway:
                 ) as response:
                     content = await self._content(response, asked or path)
                     seen(response.headers)
-                    return _parsed(content, response, path)
+                    return parsed(content, response, path)
             except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
                 failure = self._unreachable(error, policy, timeout)
             # Raised out here, because the other error holds the request, and so the bearer.
@@ -202,8 +215,8 @@ class Gateway:
         sent: Callable[[float], None] = lambda at: None,
         told: Told = SILENT,
         session_id: str = "",
-        *,
         policy: Policy | None = None,
+        *,
         again: bool = False,
     ) -> AsyncGenerator[list[Chunk]]:
         """The chunks of one completion, those of one read of the network at a time.
@@ -226,26 +239,10 @@ class Gateway:
 
         try:
             response = await first_token.holds(
-                lambda: self._client.send(
-                    self._client.build_request(
-                        "POST",
-                        f"{model.base_url}/chat/completions",
-                        json=request.to_json(model.refuses),
-                        headers={SESSION_HEADER: session_id or new_session_id()},
-                        timeout=httpx.Timeout(None, connect=policy.connect_seconds),
-                        extensions={"alcf_sent": leaves, "alcf_told": told, "alcf_again": again},
-                    ),
-                    stream=True,
-                )
+                lambda: self._send(model, request, leaves, told, session_id, policy, again)
             )
             async with aclosing(response):
-                if response.status_code != 200:
-                    raise await self._refusal(response, asked)
-                kind = response.headers.get("content-type", "")
-                wanted = request.fields.get("n")
-                choices = wanted if isinstance(wanted, int) else 1
-                reader = StreamReader(kind, asked, _bearer(response), choices)
-                _check_encoding(response)
+                reader = await self._reader(response, request, asked)
                 # Held until the response is closed: an async generator that is dropped before
                 # cannot be finished off in a kernel where nest_asyncio was applied.
                 reads = reads_of(response, reader, first_token, policy.silence_seconds)
@@ -253,7 +250,7 @@ class Gateway:
                     async for chunks in reads:
                         yield chunks
                 if reader.failure is not None:
-                    raise _explained(reader.failure, model, request)
+                    raise explained(reader.failure, model, request)
                 return
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             if reader is not None and reader.owes_nothing:
@@ -261,23 +258,95 @@ class Gateway:
             failure = self._stream_failure(error, asked, reader, policy)
         raise failure
 
+    async def whole(
+        self,
+        model: Model,
+        request: ChatRequest,
+        sent: Callable[[float], None] = lambda at: None,
+        told: Told = SILENT,
+        session_id: str = "",
+        policy: Policy | None = None,
+        *,
+        again: bool = False,
+    ) -> list[Chunk]:
+        """All chunks of a completion at once, of a request that asks for no stream; cheaper.
+
+        The same as `stream` otherwise. The whole answer has the time of a first token.
+        """
+        asked = f"{model.name} on {model.cluster}"
+        policy = policy or self._policy()
+        reader: StreamReader | None = None
+        chunks: list[Chunk] = []
+        first_token = FirstToken(policy.first_token_seconds)
+
+        def leaves(at: float) -> None:
+            first_token.begin()
+            sent(at)
+
+        async def read() -> None:
+            nonlocal reader
+            response = await self._send(model, request, leaves, told, session_id, policy, again)
+            async with aclosing(response):
+                reader = await self._reader(response, request, asked)
+                async for data in response.aiter_raw():
+                    chunks.extend(reader.feed(data))
+                    if reader.done or reader.failure is not None:
+                        break
+
+        broken: Exception | None = None
+        try:
+            await first_token.holds(read)
+        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+            broken = error
+        if reader is not None:
+            chunks.extend(reader.end())
+            if broken is None and reader.failure is not None:
+                raise explained(reader.failure, model, request)
+        if broken is None or (reader is not None and reader.owes_nothing):
+            return chunks
+        failure = self._stream_failure(broken, asked, reader, policy)
+        del broken  # it holds the request, and so the bearer
+        raise failure
+
+    async def _send(
+        self,
+        model: Model,
+        request: ChatRequest,
+        leaves: Callable[[float], None],
+        told: Told,
+        session_id: str,
+        policy: Policy,
+        again: bool,
+    ) -> httpx.Response:
+        """The response to a prompt, its body not yet read."""
+        built = self._client.build_request(
+            "POST",
+            _chat_url(model.base_url),
+            json=request.to_json(model.refuses),
+            headers={SESSION_HEADER: session_id or new_session_id()},
+            timeout=httpx.Timeout(None, connect=policy.connect_seconds),
+            extensions={"alcf_sent": leaves, "alcf_told": told, "alcf_again": again},
+        )
+        return await self._client.send(built, stream=True)
+
+    async def _reader(
+        self, response: httpx.Response, request: ChatRequest, asked: str
+    ) -> StreamReader:
+        """What reads the answer. Raises the error of a refused request."""
+        if response.status_code != 200:
+            raise await self._refusal(response, asked)
+        wanted = request.fields.get("n")
+        choices = wanted if isinstance(wanted, int) else 1
+        kind = response.headers.get("content-type", "")
+        reader = StreamReader(kind, asked, bearer_of(response), choices)
+        check_encoding(response)
+        return reader
+
     def _stream_failure(
         self, error: Exception, asked: str, reader: StreamReader | None, policy: Policy
     ) -> AlcfError:
-        if isinstance(error, NoFirstToken):
-            seconds = policy.first_token_seconds
-            late = GatewayUnreachable(
-                f"{asked} sent no first token within {seconds:g} s (first_token_seconds).",
-                _longer("first_token_seconds", seconds),
-            )
-            late.elsewhere = True
+        if (late := late_of(error, asked, policy)) is not None:
             return late
-        if isinstance(error, Silence):
-            seconds = policy.silence_seconds
-            return StreamBroken(
-                f"The answer stopped coming: nothing for {seconds:g} s (silence_seconds).",
-                _longer("silence_seconds", seconds),
-            )
         if reader is not None:
             broken = StreamBroken("The connection broke off.", RUN_AGAIN)
             broken.fault = Fault.PASSING  # where no token has come, nothing is lost
@@ -288,19 +357,19 @@ class Gateway:
         """The whole body of a good answer. Raises the error of one that is none."""
         if response.status_code != 200:
             raise await self._refusal(response, asked)
-        _check_encoding(response)
+        check_encoding(response)
         body = await body_of(response, MAX_BODY)
         if len(body) > MAX_BODY:
             raise GatewayError(f"The gateway's answer to {asked} has no end.", CHECK_NETWORK)
         return body
 
     async def _refusal(self, response: httpx.Response, asked: str) -> AlcfError:
-        body = b"" if _is_encoded(response) else (await body_of(response, MAX_ERROR))[:MAX_ERROR]
+        body = b"" if is_encoded(response) else (await body_of(response, MAX_ERROR))[:MAX_ERROR]
         extensions = response.request.extensions
         error = error_for(
             response.status_code,
             response.headers,
-            _without_bearer(body, response),
+            without_bearer(body, response),
             asked=asked,
             bearer=extensions.get("alcf_bearer", "your login"),
         )
@@ -327,80 +396,10 @@ class Gateway:
             next_step,
             detail=detail_of(error, self._way),
         )
-        failure.fault = _fault_of(error)
+        failure.fault = fault_of(error)
         return failure
 
 
-def _longer(setting: str, seconds: float) -> str:
-    """The next step after a time-out: which setting it was."""
-    return f"Run the cell again, or wait longer: %config AlcfMagics.{setting} = {2 * seconds:g}"
-
-
-def _fault_of(error: Exception) -> Fault | None:
-    """What may clear by itself of what kept a request from being answered."""
-    if isinstance(error, httpx.ConnectError):
-        return None if is_trust(error) else Fault.ADDRESS
-    if isinstance(error, httpx.ConnectTimeout):
-        return Fault.ADDRESS
-    # An idle connection that has died, and whatever else ends one before an answer.
-    dead = httpx.NetworkError | httpx.RemoteProtocolError
-    return Fault.PASSING if isinstance(error, dead) else None
-
-
-def _is_encoded(response: httpx.Response) -> bool:
-    return str(response.headers.get("content-encoding", "identity")).casefold() != "identity"
-
-
-def _check_encoding(response: httpx.Response) -> None:
-    """What was not asked for is not decompressed: a small body may become a large one."""
-    if _is_encoded(response):
-        encoding = line(response.headers["content-encoding"], 40)
-        raise GatewayError(
-            f"The gateway answered in an encoding of its own ({encoding}).",
-            CHECK_NETWORK,
-            status=response.status_code,
-        )
-
-
-def _parsed(content: bytes, response: httpx.Response, path: str) -> Any:
-    try:
-        return json.loads(_without_bearer(content, response), parse_int=integer)
-    except (ValueError, RecursionError):
-        pass
-    raise GatewayError(
-        f"The gateway answered {path} with something that is not JSON"
-        " (a login page of the network, perhaps).",
-        CHECK_NETWORK,
-        status=response.status_code,
-        detail=words(_without_bearer(content, response).decode("utf-8", "replace")),
-    )
-
-
-def _bearer(response: httpx.Response) -> str:
-    """The token that the request carried."""
-    return str(response.request.headers.get("authorization", "")).removeprefix("Bearer ")
-
-
-def _without_bearer(body: bytes, response: httpx.Response) -> bytes:
-    """Whatever stands in front of the gateway, or behind it, may repeat what it was sent."""
-    token = _bearer(response).encode()
-    return body.replace(token, b"(token)") if token else body
-
-
-def _explained(error: AlcfError, model: Model, request: ChatRequest) -> AlcfError:
-    """Some model servers hide the reason: then say what the prompt's length makes likely."""
-    window = model.capabilities.context_window
-    if not (isinstance(error, StreamBroken) and error.reason_hidden and window):
-        return error
-    tokens = estimate(request.messages) + int(request.fields.get("max_tokens") or 0)
-    if tokens >= window // 2:
-        return error
-    explained = StreamBroken(
-        f"The model server failed without a reason (not for length: about {tokens} "
-        f"tokens were asked of its {window}).",
-        RUN_AGAIN,
-        status=error.status,
-        detail=error.detail,
-    )
-    explained.reason_hidden = True
-    return explained
+@lru_cache(maxsize=64)
+def _chat_url(base_url: str) -> httpx.URL:
+    return httpx.URL(f"{base_url}/chat/completions")

@@ -26,6 +26,7 @@ from .catalog import Catalog
 from .chat import one_token
 from .client import Gateway
 from .discovery import Discovery
+from .families import same_model
 from .models import Model, Status
 
 #: Seconds for which a request that is not streamed is kept: the gateway gives up after about 300.
@@ -219,9 +220,18 @@ class Loading:
                 *([] if place.free_nodes is None else [f"{place.free_nodes} nodes free"]),
                 f"waiting for {lasting(self._elapsed)} of {lasting(self._seconds)}"
                 " (loading takes 10 to 15 minutes)",
+                *self._elsewhere(),
                 *([said.what] if said is not None and trouble else []),
             ]
         )
+
+    def _elsewhere(self) -> list[str]:
+        """Where nobody would have to wait; the prompt does not go there, as a cluster was named."""
+        live = [model for model in self._discovery.last or () if model.live]
+        named = self._place.name
+        return [
+            f"live at once: -m {model.place}" for model in live if same_model(named, model.name)
+        ][:1]
 
     def _late(self) -> ModelNotReady:
         """The time is over; the model may go on loading without us."""

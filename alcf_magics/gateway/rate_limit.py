@@ -72,12 +72,19 @@ class RateLimit:
         if self._starts.maxlen != max(count, 1):
             self._starts = deque(self._starts, maxlen=max(count, 1))
 
+    @property
+    def counts(self) -> bool:
+        """Whether any request may have to wait for its turn."""
+        return bool(self._count or self._line or self._refusals)
+
     async def turn(self, again: bool = False) -> Start:
         """Wait until one more request may start.
 
         One that was refused goes `again` before those that were not. One that is cancelled takes
         nobody's place.
         """
+        if not self.counts and self._not_before <= (now := time.monotonic()):
+            return Start(now)
         place = _Place(not again, next(self._numbers))
         heapq.heappush(self._line, place)
         try:

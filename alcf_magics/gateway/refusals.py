@@ -44,7 +44,9 @@ from ..errors import (
     StreamBroken,
 )
 from ..text import words
+from .chat import ChatRequest, estimate
 from .envelopes import Reason, read_reason, reason_in_event
+from .models import Model
 
 #: How a login of one's own is called where it is named.
 OWN_LOGIN = "your login"
@@ -346,3 +348,22 @@ def _told(table: tuple[Rule, ...], refusal: Refusal, status: int | None, said: s
     error.detail = words(said)
     error.error_id = refusal.reason.error_id
     return error
+
+
+def explained(error: AlcfError, model: Model, request: ChatRequest) -> AlcfError:
+    """Some model servers hide the reason: then say what the prompt's length makes likely."""
+    window = model.capabilities.context_window
+    if not (isinstance(error, StreamBroken) and error.reason_hidden and window):
+        return error
+    tokens = estimate(request.messages) + int(request.fields.get("max_tokens") or 0)
+    if tokens >= window // 2:
+        return error
+    told = StreamBroken(
+        f"The model server failed without a reason (not for length: about {tokens} "
+        f"tokens were asked of its {window}).",
+        RUN_AGAIN,
+        status=error.status,
+        detail=error.detail,
+    )
+    told.reason_hidden = True
+    return told

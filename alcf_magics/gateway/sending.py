@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from .places import Places
     from .rounds import Rounds
 
+#: What the client is given for one try.
+_Given = tuple["Model", "ChatRequest", Callable[[float], None], Told, str, Policy]
+
 #: Waits until a model runs, and returns the place where: the last step in the order of places.
 #:
 #: It gets the place that was asked for, the ModelNotReady that came of asking there (None: the
@@ -95,6 +98,19 @@ class Sending:
             if await self._moves_on(failure, tries):
                 tries = Tries(self._policy, self._told)
 
+    async def whole(self, sent: Callable[[float], None]) -> list[Chunk]:
+        """All chunks of a round's answer at once, of a request that asks for no stream."""
+        if not self._rounds.past:
+            await self._begin()
+        tries = Tries(self._policy, self._told)
+        while True:
+            try:
+                return await self._gateway.whole(*self._given(tries, sent), again=tries.refused)
+            except AlcfError as error:
+                failure = error
+            if await self._moves_on(failure, tries):
+                tries = Tries(self._policy, self._told)
+
     async def _begin(self) -> None:
         first = self._places.first
         if not self._places.ready:
@@ -106,23 +122,21 @@ class Sending:
     async def _reads_once(
         self, tries: Tries, sent: Callable[[float], None]
     ) -> AsyncGenerator[list[Chunk]]:
-        def leaves(at: float) -> None:
-            tries.sent(at)
-            sent(at)
-
-        stream = self._gateway.stream(
-            self.place,
-            self._rounds.sending,
-            leaves,
-            self._told,
-            self._session_id,
-            policy=self._policy,
-            again=tries.refused,
-        )
+        stream = self._gateway.stream(*self._given(tries, sent), again=tries.refused)
         async with contextlib.aclosing(stream):
             async for chunks in stream:
                 self._came = self._came or any(map(_has_token, chunks))
                 yield chunks
+
+    def _given(self, tries: Tries, sent: Callable[[float], None]) -> _Given:
+        """What the client is given for one try."""
+
+        def leaves(at: float) -> None:
+            tries.sent(at)
+            sent(at)
+
+        request = self._rounds.sending
+        return self.place, request, leaves, self._told, self._session_id, self._policy
 
     async def _moves_on(self, failure: AlcfError, tries: Tries) -> bool:
         """Whether the next try is at a new place, or at one that runs now; else at the same.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast, overload
@@ -50,6 +50,7 @@ class ManyTexts:
         system: str | None = None,
         format: str | None = None,
         schema: Any = None,
+        fallback: str | Sequence[str] = (),
         save: str | Path | None = None,
         fresh: bool = False,
         in_flight: int = IN_FLIGHT,
@@ -69,7 +70,7 @@ class ManyTexts:
         return self._map(
             data,
             prompt,
-            asked=(model, cluster, system, format, schema, parameters),
+            asked=(model, cluster, system, format, schema, fallback, parameters),
             manner=(in_flight, save, fresh, progress),
         ).run()
 
@@ -83,6 +84,7 @@ class ManyTexts:
         system: str | None = None,
         format: str | None = None,
         schema: Any = None,
+        fallback: str | Sequence[str] = (),
         save: str | Path | None = None,
         fresh: bool = False,
         in_flight: int = IN_FLIGHT,
@@ -93,7 +95,7 @@ class ManyTexts:
         return await self._map(
             data,
             prompt,
-            asked=(model, cluster, system, format, schema, parameters),
+            asked=(model, cluster, system, format, schema, fallback, parameters),
             manner=(in_flight, save, fresh, progress),
         ).arun()
 

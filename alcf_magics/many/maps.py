@@ -21,16 +21,15 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import anyio.to_thread
 
-from ..errors import AlcfError, LoginExpired, NotLoggedIn, in_one_line
+from ..errors import AlcfError, LoginExpired, ModelNotReady, NotLoggedIn, in_one_line
 from ..exchanges import Exchange
 from ..gateway.answer_file import AnswerFile, is_whole, saved
 from ..gateway.cassettes import Cassette, replayed
-from ..gateway.chat import ChatRequest
 from ..gateway.completions import Completion
-from ..gateway.models import Model
 from ..gateway.rounds import Rounds
 from ..runtime import POLL
 from ..told import Told
+from .course import Course
 from .progress import Progress
 from .questions import Asked, Question, keys_of, question_of
 from .results import Item, Results
@@ -82,10 +81,11 @@ class Map:
         if manner.save is not None:
             self._file = AnswerFile(manner.save)
         self._keys = [] if self._file is None else list(keys_of(rows, question))
-        self._told = Told()
+        self._told = _Once()
         self._done = self._failed = 0
-        #: Why nothing more is asked: a login that has ended ends it for all.
+        #: Why nothing more is asked: what has ended for one has ended for all.
         self._ended: AlcfError | None = None
+        self._answered = False
         self.results = Results(self._items, rows.data_index, self._again)
 
     def run(self) -> Results:
@@ -176,15 +176,11 @@ class Map:
 
     def _find_place(self, count: int) -> None:
         with self._cassette.refusing() if self._cassette is not None else contextlib.nullcontext():
-            self._place, request = self._question.place(self._told)
+            places, request_for = self._question.places(self._told)
         if self._cassette is not None:
             self._cassette = self._cassette.ready()
-        self._gateway = self._connection.gateway
-        self._policy = self._connection.policy
-        self._wait = self._connection.waiting()
-        # A whole answer costs less to read, counts its tokens with the gateway, and may take
-        # longer to begin than the gateway lets a stream take.
-        self._request = replace(request, stream=False)
+        self._course = Course(places, request_for, self._connection.waiting())
+        self._gateway, self._policy = self._connection.gateway, self._connection.policy
         self._told_of_batches(count)
         self._say_notices()
 
@@ -193,7 +189,7 @@ class Map:
         if count <= MANY or not self._manner.shown or self._connection.knows_of_batches:
             return
         self._connection.knows_of_batches = True
-        if said := _as_a_batch(self._question, self._rows, self._place, self._request):
+        if said := _as_a_batch(self._question, self._rows, self._course):
             self._told.notice(said)
 
     def _progress(self, count: int) -> Progress:
@@ -232,8 +228,9 @@ class Map:
     # On the event loop
 
     async def _ask_all(self, positions: list[int]) -> None:
-        if self._place.cold:  # one wait for all
-            self._place = await self._wait(self._place, None, self._told)
+        course = self._course
+        if (place := course.places.start).cold:  # one wait for all
+            course.learn(await course.wait(place, None, self._told), course.request)
         left = iter(positions)
         async with anyio.create_task_group() as group:
             for _ in range(min(self._manner.in_flight, len(positions))):
@@ -267,32 +264,38 @@ class Map:
         try:
             exchange = self._exchange(gateway, position)
             completion = await exchange.on_loop()
-            if exchange.request.in_words:  # a server that takes no form takes none the next time
-                self._request = replace(self._request, in_words=True)
+            self._answered = True
+            self._course.learn(exchange.place, exchange.request)
             return completion
-        except (LoginExpired, NotLoggedIn) as error:
-            self._ended = error
-            failure: AlcfError = error
         except AlcfError as error:
             failure = error
+            if isinstance(error, LoginExpired | NotLoggedIn) or self._is_cold(error):
+                self._ended = error
         except Exception as error:  # one that fails stops nothing, whatever it fails for
             failure = AlcfError(f"It failed for a reason of its own ({type(error).__name__}).")
         return failure.with_traceback(None)
 
     def _exchange(self, gateway: Gateway, position: int) -> Exchange:
-        messages = self._question.messages(self._rows[position])
+        messages, course = self._question.messages(self._rows[position]), self._course
         return Exchange(
             self._connection,
-            self._place,
-            replace(self._request, messages=messages),
+            course.places.start,
+            replace(course.request, messages=messages),
+            places=course.places,
+            request_for=lambda place: replace(course.request_to(place), messages=messages),
+            wait=course.wait,
+            policy=self._policy,
             asked=self._question.asked,
             format=self._question.format,
             told=self._told,
-            policy=self._policy,
             key=self._keys[position] if self._keys else "",
             gateway=gateway,
             kept=False,
         )
+
+    def _is_cold(self, error: AlcfError) -> bool:
+        """Whether a model is not ready that has answered nothing yet: no prompt finds it so."""
+        return isinstance(error, ModelNotReady) and not self._answered
 
     def _keep(self, completion: Completion) -> None:
         """Add an answer to the file. One that cannot be added costs nobody the answer."""
@@ -304,6 +307,19 @@ class Map:
         except (OSError, AlcfError) as error:
             self._told.notice(f"No more answers are kept in {self._file.path}: {error}")
             self._file = None
+
+
+class _Once(Told):
+    """What many prompts find out alike is told once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lines: set[str] = set()
+
+    def notice(self, line: str) -> None:
+        if line not in self._lines:
+            self._lines.add(line)
+            super().notice(line)
 
 
 def map_of(
@@ -341,11 +357,12 @@ def _checked(manner: Manner) -> Manner:
     raise UsageError(wrong, "Nothing was sent.")
 
 
-def _as_a_batch(question: Question, rows: Rows, place: Model, request: ChatRequest) -> str:
+def _as_a_batch(question: Question, rows: Rows, course: Course) -> str:
     """What a batch would do with the same arguments; empty where one could not be."""
     from .plan import Plan
 
-    plan = Plan(place, rows, lambda number: question.messages(rows[number]), request)
+    place = course.places.start
+    plan = Plan(place, rows, lambda number: question.messages(rows[number]), course.request)
     try:
         size = plan.estimate()
     except AlcfError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from ..gateway.answer_file import form_of, key_of
 from ..gateway.chat import ChatRequest, Message, default_system, messages_of
 from ..gateway.models import Model
 from ..gateway.parameters import wanted
+from ..gateway.places import Places, names_of
 from ..gateway.preparing import fitted, prepared
 from ..told import Told
 from .rows import Prompt, Rows
@@ -19,8 +20,10 @@ from .rows import Prompt, Rows
 if TYPE_CHECKING:
     from .._session import Session
 
-#: Model, cluster, system, format, schema and parameters, as `Session.map` is given them.
-Asked = tuple[str, str, str | None, str | None, Any, dict[str, Any]]
+#: Model, cluster, system, format, schema, fallback and parameters, as `Session.map` has them.
+Asked = tuple[str, str, str | None, str | None, Any, str | Sequence[str], dict[str, Any]]
+#: What makes the request to one of some places.
+RequestFor = Callable[[Model], ChatRequest]
 
 
 @dataclass(frozen=True)
@@ -28,8 +31,8 @@ class Question:
     """What is the same for all rows.
 
     `asked` is the model as it was typed, `named` as it counts in a key. `request` is one to any
-    model, with all the fields that are asked for; `messages` makes those of a prompt. `place` finds
-    the model, and the request with the fields that it takes.
+    model, with all the fields that are asked for; `messages` makes those of a prompt. `places`
+    finds where they may go, and what makes the request with the fields that a place takes.
     """
 
     asked: str
@@ -37,7 +40,7 @@ class Question:
     format: str
     request: ChatRequest
     messages: Callable[[Prompt], tuple[Message, ...]]
-    place: Callable[[Told], tuple[Model, ChatRequest]]
+    places: Callable[[Told], tuple[Places, RequestFor]]
 
     def key(self, prompt: Prompt, repetition: int = 0) -> str:
         return key_of(
@@ -51,7 +54,8 @@ class Question:
 
 def question_of(session: Session, asked: Asked) -> Question:
     """What is asked of every row. Raises RequestRefused, TypeError."""
-    model, cluster, system, format, schema, parameters = asked
+    model, cluster, system, format, schema, fallback, parameters = asked
+    others = names_of(fallback)
     format = format or ("markdown" if schema is None else "json")
     request = prepared("-", "", format, parameters, schema)
     default = session.unchecked_settings.system
@@ -60,9 +64,9 @@ def question_of(session: Session, asked: Asked) -> Question:
         text = default_system(prompt, default) if system is None else system
         return messages_of(prompt, text)
 
-    def place(told: Told) -> tuple[Model, ChatRequest]:
-        place = session.resolve(model, cluster, told=told)
-        return place, fitted(request, parameters, session.defaults, place, told)
+    def places(told: Told) -> tuple[Places, RequestFor]:
+        found = session.places(model, cluster, "", others, told=told)
+        return found, lambda place: fitted(request, parameters, session.defaults, place, told)
 
     return Question(
         asked=model,
@@ -70,7 +74,7 @@ def question_of(session: Session, asked: Asked) -> Question:
         format=format,
         request=replace(request, fields=wanted(parameters, session.defaults)),
         messages=messages,
-        place=place,
+        places=places,
     )
 
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from ..gateway.chat import ChatRequest, Message
 from ..gateway.completions import Completion
-from ..gateway.models import Model
+from ..gateway.places import Places
 from ..told import Told
 from .answers import Answers
 from .maps import Manner, Map
-from .questions import Question
+from .questions import Question, RequestFor
 from .rows import IN_FLIGHT, Prompt, Rows
 
 if TYPE_CHECKING:
@@ -65,9 +65,10 @@ def _rows(asked: list[ChatRequest]) -> Rows:
 def _question(session: Session, answers: Answers, request: ChatRequest) -> Question:
     about = answers.about
 
-    def place(told: Told) -> tuple[Model, ChatRequest]:
+    def places(told: Told) -> tuple[Places, RequestFor]:
         found = session.resolve(about.model or request.model, about.cluster, told=told)
-        return found, replace(request, model=found.name, form=answers.form)
+        whole = replace(request, form=answers.form)
+        return Places.only(found), lambda place: replace(whole, model=place.name)
 
     return Question(
         asked=about.asked,
@@ -75,7 +76,7 @@ def _question(session: Session, answers: Answers, request: ChatRequest) -> Quest
         format=about.format,
         request=replace(request, form=answers.form),
         messages=_messages,
-        place=place,
+        places=places,
     )
 
 

@@ -15,6 +15,8 @@ MAX_MATHEMATICS = 10_000
 """Characters between delimiters; what is longer is text, so that one stray `\\[` ends somewhere."""
 MAX_DEPTH = 50
 """Groups in groups: a hundred roots in one another kill a browser's tab."""
+_MAX_SPACE = 100
+"""Of lengths that a piece asks for, together, in em: a rule may be as long as a book."""
 _MAX_EXPANSIONS = 3
 """Commands in one another that are typeset several times each."""
 
@@ -36,6 +38,20 @@ _COLOURS = {
     "colorbox": re.compile(_COLOUR),
 }
 _MODEL_AND_COLOUR = re.compile(rf"(?:\s*\[[A-Za-z]*\])?(?:{_COLOUR}|\s*[A-Za-z])")
+
+_EM = {
+    **{"em": 1.0, "ex": 0.43, "mu": 1 / 18, "pt": 0.1, "pc": 1.2, "px": 1 / 16},
+    **{"in": 7.2, "cm": 2.8, "mm": 0.28},
+}
+_UNITS = "|".join(_EM)
+_SPACED = re.compile(
+    r"\\(?:(?:[Rr]ule|Space|[hm]skip|[hmv]space|m?kern|raise|lower|raisebox|move(?:left|right)"
+    r"|above(?:withdelims\s*\S\s*\S)?|genfrac|mathmakebox|minCD[a-z]+)(?![A-Za-z])\*?|\\)"
+    rf"(?P<lengths>(?:[\s{{}}\[\]().,0-9*+-]|{_UNITS})*)"
+)
+_LENGTH = re.compile(
+    rf"(?<![0-9])(?P<number>[0-9]++(?:[.,][0-9]*+)?+|[.,][0-9]++)\s*+(?P<unit>{_UNITS})"
+)
 
 # What stays in the page after its formula, and an argument in braces or of one sign. MathJax
 # forgets no label between draws, and a second one of the same name is an error.
@@ -75,13 +91,23 @@ _EXPANDS = re.compile(
 
 def harmless(piece: str) -> str | None:
     """The piece without what it would leave behind, or None if it is to be shown as text."""
-    if _REACHES_OUT.search(piece) or not _has_plain_colours(piece) or not _is_bounded(piece):
+    if _REACHES_OUT.search(piece) or not _has_plain_colours(piece):
+        return None
+    if _space(piece) > _MAX_SPACE or not _is_bounded(piece):
         return None
     if _STILL_LEAVES_STATE.search(piece) or _REFERENCE.search(piece):
         piece = _REFERENCE.sub(_reference, _LEAVES_STATE.sub(r"\g<rows> ", piece))
         if _STILL_LEAVES_STATE.search(piece):
             return None
     return piece
+
+
+def _space(piece: str) -> float:
+    return sum(
+        float(length["number"].replace(",", ".")) * _EM[length["unit"]]
+        for found in _SPACED.finditer(piece)
+        for length in _LENGTH.finditer(found["lengths"])
+    )
 
 
 def _has_plain_colours(piece: str) -> bool:

@@ -245,7 +245,7 @@ class OnePrompt:
                     recorded=recorded,
                 )
         with box.refusing() if box is not None else contextlib.nullcontext():
-            places = self._places(
+            places = self.places(
                 model, cluster, kept, names_of(fallback), vision=request.has_images, told=told
             )
 
@@ -308,15 +308,15 @@ class OnePrompt:
             lambda: self.exchange(prompt, model, **options), abandon_on_cancel=True
         )
 
-    def _places(
+    def places(
         self,
         name: str,
         cluster: str,
         kept: str,
         fallback: Sequence[str],
         *,
-        vision: bool,
-        told: Told,
+        vision: bool = False,
+        told: Told = SILENT,
     ) -> Places:
         """Where a prompt may go. `kept` is the place of a chat, which nobody named just now."""
         from ..gateway.places import places_of

@@ -569,3 +569,18 @@ def test_what_is_sent_again_goes_where_it_went(session: Session, sandbox: Sandbo
     place = session.history[-1].place
     assert session.history.replay(0).place == place
     assert Places.only(place).ready == (place,)
+
+
+@pytest.mark.parametrize(("repeatable", "again"), [(True, True), (False, False)])
+def test_what_may_have_been_carried_out_is_not_sent_again(
+    session: Session, sandbox: Sandbox, repeatable: bool, again: bool
+) -> None:
+    """A batch that is submitted under a proxy's 502 may have begun; an embedding harms nobody."""
+    sandbox.scenario = "html_error"
+    session.choose(fault_seconds=1)
+    sandbox.requests.clear()
+    with pytest.raises(AlcfError, match="502"):
+        session._connection.post("sophia/vllm/v1/batches", {}, repeatable=repeatable)
+    posts = [r for r in sandbox.requests if r.path.endswith("/batches")]
+    assert (len(posts) > 1) is again
+    assert posts

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 
 import pytest
 from hypothesis import given
@@ -196,3 +197,48 @@ def test_no_colour_says_more_than_a_colour(colour: str, kind: str) -> None:
 def test_colours_stay(tex: str) -> None:
     """Names, numbers and models of colours are what people write."""
     assert harmless(tex) == tex
+
+
+@pytest.mark.parametrize(
+    "tex",
+    [
+        *(
+            r"\rule{1em}{LENGTH}",
+            r"\rule [1em] {1em} {LENGTH}",
+            r"\hspace*{LENGTH}x",
+            r"\Space{LENGTH}{1em}{1em}",
+        ),
+        *(r"\kern LENGTH x", r"\kern-LENGTH x", r"\raise LENGTH{x}", r"\lower LENGTH {x}"),
+        *(r"\moveleft LENGTH{x}", r"\begin{matrix}x\\[LENGTH]y\end{matrix}", r"x\above LENGTH y"),
+        *(r"\raisebox{LENGTH}{x}", r"\genfrac{}{}{LENGTH}{}{x}{y}", r"\text{\rule{1em}{LENGTH}}"),
+    ],
+)
+@pytest.mark.parametrize("unit", ["em", "ex", "mu", "pt", "pc", "px", "in", "cm", "mm", " em"])
+def test_lengths_are_bounded(tex: str, unit: str) -> None:
+    """A formula that would be longer than a page, in any unit, is text; a little space is not."""
+    for number in ("9999", "99999.5", "3000,5"):
+        assert harmless(f"${tex.replace('LENGTH', number + unit)}$") is None
+    assert harmless(f"${tex.replace('LENGTH', '.5' + unit)}$") is not None
+
+
+def test_lengths_are_bounded_together() -> None:
+    """Much of a little is too much; what is said of lengths is none."""
+    assert harmless("$" + r"\raise 9em{" * 20 + "x" + "}" * 20 + "$") is None
+    rows = r"\begin{aligned}" + r"x &= y \\[6pt]" * 100 + r"\end{aligned}"
+    assert harmless(rows) == rows
+    for tex in (r"$9999\text{ mm}$", r"$\text{a rod of 5000 cm}$", r"$\text{in 2026 in}$"):
+        assert harmless(tex) == tex
+
+
+@pytest.mark.parametrize("unit", ["1", "1.", " ", "1 ", "1e", "[", "-", r"\\", r"\kern", "1em"])
+def test_what_may_be_a_length_is_looked_at_once(unit: str) -> None:
+    """Four times the text is about four times the time, and never much."""
+
+    def seconds(length: int) -> float:
+        tex = r"$\kern " + unit * (length // len(unit)) + "$"
+        start = time.perf_counter()
+        harmless(tex)
+        return time.perf_counter() - start
+
+    few, many = (min(seconds(length) for _ in range(3)) for length in (2_500, 10_000))
+    assert many < 8 * few + 0.02

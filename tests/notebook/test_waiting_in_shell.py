@@ -158,6 +158,7 @@ def test_the_wait_shows_state_time_estimate_and_free_nodes(
         r"sophia · offline, asked to load · \d+ nodes free · waiting for N s of 20 min", lines
     )
     assert re.search(r"queued, estimated start .*\d\d:\d\d", lines)
+    assert "live at once: -m metis:gpt-oss-120b" in lines
     assert re.search(r"starting since \d\d:\d\d", lines)
 
 
