@@ -121,7 +121,7 @@ def test_answers(home: Path, sandbox: Sandbox) -> None:
 
 def test_many(home: Path, sandbox: Sandbox) -> None:
     """A table is classified, embedded, clustered and batched; answers have the table's index."""
-    sandbox.answer = "astronomy"
+    sandbox.answer, sandbox.batch_seconds = "astronomy", 2
     cells = run("many.ipynb", home, sandbox)
     answered = shown(cells, 'papers["field"] =')
     assert answered.count("astronomy") >= 9
