@@ -251,7 +251,7 @@ for _method, _parser in (
 
 
 def load(shell: InteractiveShell) -> None:
-    """Register the magics, and how their values are shown."""
+    """Register the magics, and how their values are shown: all of it, or nothing."""
     try:
         magics = AlcfMagics(shell)
     except TraitError as error:
@@ -259,11 +259,15 @@ def load(shell: InteractiveShell) -> None:
         print(f"A setting of AlcfMagics was not understood, and all are left out: {error}")
         shell.config.pop("AlcfMagics", None)
         magics = AlcfMagics(shell)
-    shell.register_magics(magics)
-    magics.formatters.install()
-    magics.cells_above.install()
-    magics.completions.install()
-    rewriting.install(shell)
+    try:
+        shell.register_magics(magics)
+        magics.formatters.install()
+        magics.cells_above.install()
+        magics.completions.install()
+        rewriting.install(shell)
+    except BaseException:  # an interrupt of %reload_ext
+        unload(shell)
+        raise
 
 
 def unload(shell: InteractiveShell) -> None:

@@ -89,3 +89,34 @@ def test_deep_formulas_do_not_hold_up_the_page(home: Path) -> None:
         lab.run(2)
         assert typeset(lab, 2) == 1
         assert lab.output_text(2).count("$$") == 12
+
+
+HOSTILE = "\n\n".join(
+    [
+        r"$\fcolorbox{red;position:fixed;inset:0;background:url(http://evil.example/)}{blue}{x}$",
+        r"$\colorbox{red;position:fixed}{x}$",
+        r"$\color{red;background:url(//evil.example)}x$",
+        r"$\rule{100000em}{100000em}$",
+        r"$x\\[100000em]y$",
+        r"$\raise 100000em x$",
+        r"$\color{red}y$",
+    ]
+)
+
+
+def test_colours_and_lengths_stay_in_their_place(home: Path) -> None:
+    """No formula fetches anything, lays itself over the page, or makes it endless."""
+    require_browser()
+    with Lab(home, notebook=notebook(HOSTILE)) as lab:
+        asked: list[str] = []
+        lab.page.on("request", lambda request: asked.append(request.url))
+        lab.run(1)
+        assert typeset(lab, 1) >= 1
+        box = lab.outputs(1).bounding_box()
+        assert box is not None
+        assert box["height"] < 2000
+        styles = (
+            lab.outputs(1).locator("[style]").evaluate_all("all => all.map(e => e.style.cssText)")
+        )
+        assert not any("fixed" in style or "url(" in style for style in styles)
+        assert not any("evil.example" in url for url in asked)

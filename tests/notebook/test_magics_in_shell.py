@@ -470,6 +470,30 @@ def test_unloading_leaves_nothing_behind(shell: Shell) -> None:
     assert "<h2>" in shell.run("answer").html
 
 
+@pytest.mark.parametrize("step", ["formatters", "cells_above", "completions", "rewriting"])
+def test_an_interrupt_of_reloading_leaves_nothing_half(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """At whichever step it comes: no magic is there, and loading again works."""
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    where = {
+        "formatters": "alcf_magics.notebook.formatters.Formatters.install",
+        "cells_above": "alcf_magics.notebook.cells_above.CellsAbove.install",
+        "completions": "alcf_magics.notebook.complete.Completions.install",
+        "rewriting": "alcf_magics.notebook.rewriting.install",
+    }
+    with monkeypatch.context() as patched:
+        patched.setattr(where[step], interrupted)
+        shell.run("%reload_ext alcf_magics")
+    assert "AlcfMagics" not in shell.ip.magics_manager.registry
+    assert shell.ip.find_line_magic("alcf") is None
+    assert shell.run("%reload_ext alcf_magics").status == "ok"
+    assert shell.run("%alcf hello").status == "ok"
+
+
 def test_loading_again_works(shell: Shell) -> None:
     """After %reload_ext a prompt is answered, and its question mark is still no help."""
     assert shell.run("%reload_ext alcf_magics").status == "ok"
