@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import threading
 import time
 from types import TracebackType
 from typing import Any
@@ -69,6 +70,12 @@ def _bar(total: int, done: int, unit: str) -> Any:
         monitor_interval = 0
         idle_seconds: float
 
+        def __del__(self) -> None:  # also of one that broke while it was made
+            with contextlib.suppress(Exception):
+                super().__del__()
+
+    # tqdm never lets go of the lock that all bars share where a screen breaks: this has its own.
+    Bar.set_lock(threading.RLock())
     on_screen = "ipykernel" in sys.modules or (sys.stderr is not None and sys.stderr.isatty())
     Bar.idle_seconds = IDLE_SECONDS if on_screen else LOG_SECONDS
     return Bar(

@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -141,8 +142,12 @@ def _command(target: Path) -> list[str]:
 def _watch(process: subprocess.Popen[bytes], scratch: Path) -> None:
     from tqdm import tqdm
 
+    class Bar(tqdm):  # type: ignore[type-arg]
+        """One with a lock of its own: somebody's broken bar may hold the one that all share."""
+
+    Bar.set_lock(threading.RLock())
     # None: no bar where standard error is no terminal.
-    with tqdm(total=SIZE, unit="B", unit_scale=True, desc=NAME, disable=None, leave=False) as bar:
+    with Bar(total=SIZE, unit="B", unit_scale=True, desc=NAME, disable=None, leave=False) as bar:
         while process.poll() is None:
             bar.update(max(0, min(_size(scratch), SIZE) - bar.n))
             time.sleep(0.1)

@@ -204,7 +204,8 @@ def test_nothing_leaks_into_debug_logs_of_this_process(
     session.ask("hello")
     noted.learn(sandbox, home)
     session.close()
-    assert "httpcore" in {record.name.split(".")[0] for record in caplog.records}
+    # Loggers of ours and of what we lean on; our requests are not in httpx's and httpcore's.
+    assert caplog.records
     noted.assert_absent(caplog.text, "the log")
 
 

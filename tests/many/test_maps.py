@@ -5,6 +5,7 @@ from __future__ import annotations
 import _thread
 import asyncio
 import json
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -356,11 +357,16 @@ def interrupted(session: Session, sandbox: Sandbox, count: int = 6) -> KeyboardI
             time.sleep(0.01)
         _thread.interrupt_main()
 
+    # A shell that runs the tests in its background has interrupts ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     thread = threading.Thread(target=stop)
     thread.start()
-    with pytest.raises(KeyboardInterrupt) as caught:
-        session.map([str(n) for n in range(count)], model=MODEL, in_flight=1)
-    thread.join()
+    try:
+        with pytest.raises(KeyboardInterrupt) as caught:
+            session.map([str(n) for n in range(count)], model=MODEL, in_flight=1)
+        thread.join()
+    finally:
+        signal.signal(signal.SIGINT, before)
     return caught.value
 
 
