@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import AsyncGenerator, Awaitable, Callable
+import math
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import Any, TypeVar
 
 import anyio
@@ -60,6 +62,55 @@ class FirstToken:
         raise NoFirstToken("nothing came")
 
 
+class Watch:
+    """Ends a read that waits for too long.
+
+    A cancel scope around each read would cost as much as all the reading does; this compares two
+    numbers. For one task of an asyncio event loop, as that of runtime.py is.
+    """
+
+    def __enter__(self) -> Watch:
+        self._loop = asyncio.get_running_loop()
+        self._task = asyncio.current_task()
+        self._deadline = math.inf
+        self._timer: asyncio.TimerHandle | None = None
+        self._waits = self._ended = False
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    async def read(self, body: AsyncIterator[bytes], seconds: float) -> bytes | None:
+        """The next piece; None at the end. Raises TimeoutError when none came in time."""
+        self._deadline = self._loop.time() + seconds
+        if self._timer is None or self._timer.when() > self._deadline:
+            self._look_at_the_deadline()
+        self._waits = True
+        try:
+            return await anext(body, None)
+        except asyncio.CancelledError:
+            if not self._ended or self._task is None or self._task.uncancel():
+                raise  # somebody else gives it up
+        finally:
+            self._waits = False
+        raise TimeoutError
+
+    def _look_at_the_deadline(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_at(self._deadline, self._look)
+
+    def _look(self) -> None:
+        """The deadline may have moved on since the timer was set; then so does the timer."""
+        self._timer = None
+        if self._loop.time() < self._deadline:
+            self._look_at_the_deadline()
+        elif self._waits and self._task is not None:
+            self._ended = True
+            self._task.cancel()
+
+
 async def reads_of(
     response: httpx.Response, reader: StreamReader, first_token: FirstToken, silence: float
 ) -> AsyncGenerator[list[Chunk]]:
@@ -70,22 +121,23 @@ async def reads_of(
     """
     body = response.aiter_raw()
     broken: httpx.HTTPError | None = None
-    while not reader.done and reader.failure is None:
-        data: bytes | None = None
-        seconds = MORE_SECONDS if reader.owes_nothing else silence
-        if not reader.came and not reader.owes_nothing:
-            seconds = first_token.left
-        try:
-            with anyio.move_on_after(seconds) as scope:
-                data = await anext(body, None)
-            if scope.cancelled_caught and not reader.owes_nothing:
-                broken = Silence("stopped") if reader.came else NoFirstToken("no token")
-        except httpx.HTTPError as error:
-            broken = error
-        if data is None:
-            break
-        if chunks := reader.feed(data):
-            yield chunks
+    with Watch() as watch:
+        while not reader.done and reader.failure is None:
+            data: bytes | None = None
+            seconds = MORE_SECONDS if reader.owes_nothing else silence
+            if not reader.came and not reader.owes_nothing:
+                seconds = first_token.left
+            try:
+                data = await watch.read(body, seconds)
+            except TimeoutError:
+                if not reader.owes_nothing:
+                    broken = Silence("stopped") if reader.came else NoFirstToken("no token")
+            except httpx.HTTPError as error:
+                broken = error
+            if data is None:
+                break
+            if chunks := reader.feed(data):
+                yield chunks
     if chunks := reader.end():
         yield chunks
     if broken is not None:

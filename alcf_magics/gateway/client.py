@@ -119,6 +119,7 @@ class Gateway:
 
             async def trace(event: str, info: object) -> None:
                 if event == "http11.send_request_headers.complete":
+                    request.extensions.pop("trace", None)  # each read of the answer would tell it
                     start.left()
 
             request.extensions["trace"] = trace
