@@ -9,6 +9,7 @@ part without a safe cut becomes. When the answer is complete, one output holds i
 from __future__ import annotations
 
 import html
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,8 @@ MOST_OUTPUTS = 50
 #: whatever was sent before.
 LONG_TAIL = 2
 GROWTH = 1.25
+#: Seconds between two changes of the line that says how long a model reasons.
+LINE_SECONDS = 1.0
 #: Characters that may be left to render at the end: of more, nothing is saved.
 MOST_LEFT = 100_000
 
@@ -75,6 +78,7 @@ class NotebookLive(Live):
         self._handle: Any = None
         self._drawn = ""
         self._stall: Any = None
+        self._said_at = 0.0  # when the waiting line was said last
         self._stall_said = ""
         self._calls: dict[int, Any] = {}  # the handle of each call's block
         self._captured = is_captured()
@@ -109,7 +113,8 @@ class NotebookLive(Live):
         if self._folded:
             self._reasoning.show(answer.reasoning, self._left(answer))
         if not answer.content.length and self._alone:
-            self._say_waiting(answer)
+            if time.monotonic() - self._said_at >= LINE_SECONDS:  # the rest is for the reasoning
+                self._say_waiting(answer)
             return
         self._say_stalled(self._stalled(answer))
         before, piece = self._text.seen, self._text.new(answer)
@@ -122,6 +127,7 @@ class NotebookLive(Live):
             self._in_pieces, self._format = False, "text"
 
     def _say_waiting(self, answer: Accumulator) -> None:
+        self._said_at = time.monotonic()
         waiting = self._waiting(answer)
         self._publish(waiting, line_html(waiting))
 
