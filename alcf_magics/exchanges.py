@@ -152,6 +152,7 @@ class Exchange:
                 told=told,
                 session_id=asking.session_id if asking is not None else "",
                 wait=wait,
+                turn=connection.prompt_turn,
             )
         )
 
@@ -183,8 +184,6 @@ class Exchange:
         """
         async with self:
             while True:
-                if not self.rounds.past:
-                    await self._connection.prompt_turn(self._told)
                 chunks = await self._sending.whole(self.answer.sent)
                 self._with([(time.monotonic(), chunks)])
                 if not (why := self._goes_on()):
@@ -263,12 +262,8 @@ class Exchange:
         """Why there is another round, in words. A recorded answer is that of the last one."""
         return "" if self._replay is not None else self.rounds.go_on(self.answer)
 
-    async def _reads(self) -> AsyncGenerator[list[Chunk]]:
-        if self._replay is None and not self.rounds.past:
-            await self._connection.prompt_turn(self._told)
-        async with contextlib.aclosing(self._sending.reads(self.answer.sent)) as reads:
-            async for chunks in reads:
-                yield chunks
+    def _reads(self) -> AsyncGenerator[list[Chunk]]:
+        return self._sending.reads(self.answer.sent)
 
     # How it ends
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any, TypeVar
 
 import anyio
@@ -72,7 +72,7 @@ class Watch:
     def __enter__(self) -> Watch:
         self._loop = asyncio.get_running_loop()
         self._task = asyncio.current_task()
-        self._deadline = math.inf
+        self._deadline = self._seconds = math.inf
         self._timer: asyncio.TimerHandle | None = None
         self._waits = self._ended = False
         return self
@@ -81,20 +81,21 @@ class Watch:
         if self._timer is not None:
             self._timer.cancel()
 
-    async def read(self, body: AsyncIterator[bytes], seconds: float) -> bytes | None:
-        """The next piece; None at the end. Raises TimeoutError when none came in time."""
+    def begin(self, seconds: float) -> None:
+        """A read begins, which may take so long."""
         self._deadline = self._loop.time() + seconds
-        if self._timer is None or self._timer.when() > self._deadline:
+        if self._timer is None or seconds < self._seconds:
             self._look_at_the_deadline()
+        self._seconds = seconds
         self._waits = True
-        try:
-            return await anext(body, None)
-        except asyncio.CancelledError:
-            if not self._ended or self._task is None or self._task.uncancel():
-                raise  # somebody else gives it up
-        finally:
-            self._waits = False
-        raise TimeoutError
+
+    def end(self) -> None:
+        """It has ended."""
+        self._waits = False
+
+    def is_over(self) -> bool:
+        """Whether a read was cancelled from here, and by nobody else."""
+        return self._ended and self._task is not None and not self._task.uncancel()
 
     def _look_at_the_deadline(self) -> None:
         if self._timer is not None:
@@ -127,13 +128,17 @@ async def reads_of(
             seconds = MORE_SECONDS if reader.owes_nothing else silence
             if not reader.came and not reader.owes_nothing:
                 seconds = first_token.left
+            watch.begin(seconds)
             try:
-                data = await watch.read(body, seconds)
-            except TimeoutError:
+                data = await anext(body, None)
+            except asyncio.CancelledError:
+                if not watch.is_over():
+                    raise  # somebody else gives it up
                 if not reader.owes_nothing:
                     broken = Silence("stopped") if reader.came else NoFirstToken("no token")
             except httpx.HTTPError as error:
                 broken = error
+            watch.end()
             if data is None:
                 break
             if chunks := reader.feed(data):

@@ -42,12 +42,17 @@ async def no_wait(place: Model, error: ModelNotReady | None, told: Told) -> Mode
     return place
 
 
+async def at_once(told: Told) -> None:
+    """A prompt waits for no turn of its own."""
+
+
 class Sending:
     """One prompt on its way. Lives on the event loop.
 
     `rounds` has the request to the place that comes first, and `request_for` makes that to
     another; it raises RequestRefused for a place that does not take it. `wait` is what comes when
-    no place is left that runs. `place` is that of the moment.
+    no place is left that runs, `turn` what the prompt waits for before it leaves. `place` is that
+    of the moment.
     """
 
     def __init__(
@@ -61,6 +66,7 @@ class Sending:
         told: Told = SILENT,
         session_id: str = "",
         wait: Wait = no_wait,
+        turn: Callable[[Told], Awaitable[None]] = at_once,
     ) -> None:
         self.place = places.start
         self._rounds = rounds
@@ -72,6 +78,7 @@ class Sending:
         self._told = told
         self._session_id = session_id
         self._wait = wait
+        self._turn = turn
         #: The first place that said that the model is not ready, and how.
         self._not_ready: tuple[Model, ModelNotReady | None] | None = None
         self._waited = False
@@ -89,8 +96,10 @@ class Sending:
         tries = Tries(self._policy, self._told)
         while True:
             try:
-                async with contextlib.aclosing(self._reads_once(tries, sent)) as reads:
-                    async for chunks in reads:
+                stream = self._gateway.stream(*self._given(tries, sent), again=tries.refused)
+                async with contextlib.aclosing(stream):
+                    async for chunks in stream:
+                        self._came = self._came or any(map(_has_token, chunks))
                         yield chunks
                 return
             except AlcfError as error:
@@ -112,21 +121,13 @@ class Sending:
                 tries = Tries(self._policy, self._told)
 
     async def _begin(self) -> None:
+        await self._turn(self._told)
         first = self._places.first
         if not self._places.ready:
             self._not_ready = first, None
             await self._until_ready()
         elif self.place is not first:
             self._tell_move(f"{first.name} is {first.status} on {first.cluster}.")
-
-    async def _reads_once(
-        self, tries: Tries, sent: Callable[[float], None]
-    ) -> AsyncGenerator[list[Chunk]]:
-        stream = self._gateway.stream(*self._given(tries, sent), again=tries.refused)
-        async with contextlib.aclosing(stream):
-            async for chunks in stream:
-                self._came = self._came or any(map(_has_token, chunks))
-                yield chunks
 
     def _given(self, tries: Tries, sent: Callable[[float], None]) -> _Given:
         """What the client is given for one try."""

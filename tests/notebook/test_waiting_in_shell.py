@@ -243,7 +243,7 @@ def test_signs_of_life(shell: Shell, in_sandbox: Sandbox) -> None:
     lines = lines_while(shell, f"%%alcf -m {GPT} --effort high --max-tokens 60\nhello")
     assert any("waiting for the first token · N s" in line for line in lines)
     thoughts = [line for line in lines if re.search(r"reasoning for N s · \d+ characters", line)]
-    assert len(thoughts) > 3
+    assert len(thoughts) >= 3
 
 
 def test_starting_what_is_live_or_loads_nowhere_says_so(shell: Shell, in_sandbox: Sandbox) -> None:
