@@ -47,8 +47,14 @@ class FirstToken:
         self._seconds = seconds
         self._scope = anyio.CancelScope()
 
-    def begin(self) -> None:
-        self._scope.deadline = anyio.current_time() + self._seconds
+    def before(self, sent: Callable[[float], None]) -> Callable[[float], None]:
+        """What is told when the request leaves: then the time begins, and `sent` is told."""
+
+        def leaves(at: float) -> None:
+            self._scope.deadline = anyio.current_time() + self._seconds
+            sent(at)
+
+        return leaves
 
     @property
     def left(self) -> float:

@@ -233,10 +233,7 @@ class Gateway:
         reader: StreamReader | None = None
         failure: AlcfError
         first_token = FirstToken(policy.first_token_seconds)
-
-        def leaves(at: float) -> None:
-            first_token.begin()
-            sent(at)
+        leaves = first_token.before(sent)
 
         try:
             response = await first_token.holds(
@@ -279,10 +276,7 @@ class Gateway:
         reader: StreamReader | None = None
         chunks: list[Chunk] = []
         first_token = FirstToken(policy.first_token_seconds)
-
-        def leaves(at: float) -> None:
-            first_token.begin()
-            sent(at)
+        leaves = first_token.before(sent)
 
         async def read() -> None:
             nonlocal reader

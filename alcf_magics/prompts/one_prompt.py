@@ -75,10 +75,9 @@ class OnePrompt:
         may answer where this one is live nowhere. `wait` is for how many minutes a model that is
         loaded on demand is waited for; with 0, what is not live is a ModelNotReady. `cassette` is a
         file of recorded answers, which answer this time and which others are added to (empty:
-        none; not given: the setting's);
-        `fresh` asks anew, and records that. A value that is wrong, or that the model does not
-        take, is a RequestRefused, and nothing is sent. What ends an answer early carries what came
-        as `.completion`.
+        none; not given: the setting's); `fresh` asks anew, and records that. A value that is wrong,
+        or that the model does not take, is a RequestRefused, and nothing is sent. What ends an
+        answer early carries what came as `.completion`.
         """
         return self.exchange(
             prompt,
@@ -226,24 +225,26 @@ class OnePrompt:
                 tools=toolbox.fields if toolbox is not None else None,
             )
 
+        def exchange(place: Model, request: ChatRequest, **more: Any) -> Exchange:
+            return Exchange(
+                self._connection,
+                place,
+                request,
+                asked=model or kept,
+                format=format,
+                view=view(place) if view is not None else None,
+                bind=bind,
+                told=told,
+                asking=asking,
+                **more,
+            )
+
         box, key = self.cassette(cassette, fresh), ""
         if box is not None:
             whole = asking.along(request, NOWHERE, keeps_system=keeps_system, trim=trim)
             key = key_for(whole)
             if (recorded := box.answer(key, whole, format)) is not None:
-                return Exchange(
-                    self._connection,
-                    recorded.place,
-                    whole,
-                    asked=model or kept,
-                    format=format,
-                    view=view(recorded.place) if view is not None else None,
-                    bind=bind,
-                    told=told,
-                    asking=asking,
-                    key=key,
-                    recorded=recorded,
-                )
+                return exchange(recorded.place, whole, key=key, recorded=recorded)
         with box.refusing() if box is not None else contextlib.nullcontext():
             places = self.places(
                 model, cluster, kept, names_of(fallback), vision=request.has_images, told=told
@@ -259,19 +260,12 @@ class OnePrompt:
             places = places.seeing()
             if not place.capabilities.vision:
                 check_vision(place, self.catalog(told=told))
-        return Exchange(
-            self._connection,
+        return exchange(
             place,
             first,
             places=places,
             request_for=request_for,
             wait=self._connection.waiting(wait),
-            asked=model or kept,
-            format=format,
-            view=view(place) if view is not None else None,
-            bind=bind,
-            told=told,
-            asking=asking,
             key=key or key_for(first),
             toolbox=toolbox,
             cassette=box,
