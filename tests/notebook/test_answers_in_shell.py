@@ -146,7 +146,8 @@ def test_reasoning_is_a_block_above_the_answer_while_it_comes(
 @contextlib.contextmanager
 def opening(shell: Shell, *clicks: int | None) -> Iterator[None]:
     """Somebody clicks the block of reasoning as soon as it is there: 0 opens it, None closes it."""
-    on_comm, done = shell.on_comm, []
+    on_comm = shell.on_comm
+    done: list[bool] = []
 
     def noting(opened: Any, kind: str, data: Any) -> None:
         on_comm(opened, kind, data)
