@@ -243,13 +243,16 @@ class Completion:
         """Reasoning folded, the answer, and a grey line about it: safe HTML."""
         return self.page()
 
-    def page(self, body: str | None = None, *, calls: bool = True) -> str:
+    def page(self, body: str | None = None, *, calls: bool = True, opened: bool = False) -> str:
         """The same; `body` is the answer's own part, where that has been made already.
 
-        `calls` says whether those of tools are to stand above it.
+        `calls` says whether those of tools are to stand above it, `opened` that its reasoning is
+        not to be folded.
         """
         if self.text:
-            page = answer_html(self.text, self.reasoning, self.format, self.parsed, body=body)
+            page = answer_html(
+                self.text, self.reasoning, self.format, self.parsed, opened=opened, body=body
+            )
             page += line_html("; ".join(map(_call, self.tool_calls))) if self.tool_calls else ""
         else:
             page = answer_html("", self.reasoning, "text", opened=True)

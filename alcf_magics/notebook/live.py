@@ -173,7 +173,8 @@ class NotebookLive(Live):
     def begin_again(self, why: str) -> None:
         super().begin_again(why)
         after_cell(self._reasoning.close)
-        self._reasoning, self._folded = self._made_reasoning(self._pace), False
+        self._reasoning = self._made_reasoning(self._pace, self._reasoning.opened)
+        self._folded = False
         self._text = Follower()
         self._start_again()
         self._publish(why, line_html(why))
@@ -256,17 +257,20 @@ class NotebookLive(Live):
         # Later: until the result takes the place of all outputs, nothing is to move.
         after_cell(self._reasoning.close)
         if self._alone:
-            self._made(completion, self._finished_page(completion))
+            opened = self._reasoning.opened
+            page = self._finished_page(completion, opened)
+            self._made(completion, completion.page(opened=True) if opened and not page else page)
             self._clear()
         else:
             self._say_stalled("")
             text = repr(completion) if completion.others else completion.text
             self._settle(text, completion.page(calls=False), completion.metadata)
 
-    def _finished_page(self, completion: Completion) -> str:
+    def _finished_page(self, completion: Completion, opened: bool) -> str:
         """The completion's page without rendering again what was rendered; empty if there is none.
 
-        It is the same to the letter as the one that the completion makes of itself.
+        It is the same to the letter as the one that the completion makes of itself, but for its
+        reasoning, where the reader has `opened` that.
         """
         rest = self._text.rest(completion.text)
         if not self._in_pieces or not completion.text or len(rest) > MOST_LEFT:
@@ -275,7 +279,7 @@ class NotebookLive(Live):
             return ""
         self._growing.add(rest)
         body = self._growing.whole()
-        return "" if body is None else completion.page(body)
+        return "" if body is None else completion.page(body, opened=opened)
 
     def fail(self, completion: Completion | None, why: str) -> None:
         after_cell(self._reasoning.close)
@@ -283,7 +287,9 @@ class NotebookLive(Live):
         if self._alone:
             self._clear()
         if completion is not None and (completion.text or completion.reasoning):
-            page = answer_html(completion.text, completion.reasoning) + completion.others_html
+            opened = self._reasoning.opened
+            page = answer_html(completion.text, completion.reasoning, opened=opened)
+            page += completion.others_html
             page += line_html(why) + line_html(completion.about)
             text = f"{completion.text}\n[{why}]"
             self._settle(text, page, completion.metadata)

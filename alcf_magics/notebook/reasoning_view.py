@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..text import Text
+from .early_word import EarlyWord
 from .outputs import PLAIN_CHARACTERS, discard, publish, show_widget
 from .pacing import MESSAGE_BYTES, Pace
 
@@ -19,9 +20,11 @@ OUTPUT_CHARACTERS = 20_000
 class ReasoningWidgets:
     """Widgets, because a redrawn output would fold again; only the last one's text changes."""
 
-    def __init__(self, pace: Pace) -> None:
+    def __init__(self, pace: Pace, opened: bool = False) -> None:
         self._pace = pace
+        self._opened = opened  # from the first on
         self._fold: Any = None
+        self._early: EarlyWord | None = None
         self._lines: Any = None
         self._shown = 0  # characters
         self._full = 0  # characters, in all widgets but the last
@@ -33,10 +36,20 @@ class ReasoningWidgets:
 
             self._lines = ipywidgets.VBox([ipywidgets.HTML()])
             self._fold = ipywidgets.Accordion(
-                children=[self._lines], titles=("Reasoning",), selected_index=None
+                children=[self._lines],
+                titles=("Reasoning",),
+                selected_index=0 if self._opened else None,
             )
             # A notebook that is saved now and opened without a kernel shows this line.
             show_widget(self._fold, "(the model's reasoning, while it came)")
+            self._early = EarlyWord(self._fold)
+
+    @property
+    def opened(self) -> bool:
+        """Whether the reader has opened it; what takes its place is then open, too."""
+        if self._early is None:
+            return self._opened
+        return bool(self._early.value("selected_index") == 0)
 
     def show(self, text: Text, left: int) -> None:
         """Show the reasoning so far, if that can be sent with so many bytes left."""
@@ -75,10 +88,12 @@ class ReasoningWidgets:
 class ReasoningOutput:
     """The same block where no widgets are shown: an output, redrawn now and then."""
 
-    def __init__(self, pace: Pace) -> None:
+    def __init__(self, pace: Pace, opened: bool = False) -> None:
         self._pace = pace
         self._handle: Any = None
         self._shown = 0
+        #: No page tells whether somebody opened it.
+        self.opened = opened
 
     def prepare(self) -> None:
         pass

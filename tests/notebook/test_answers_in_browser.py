@@ -23,7 +23,7 @@ from support.stress import log_in, settings_of
 
 pytestmark = pytest.mark.browser
 
-LOAD, ASK = 0, 1
+LOAD, ASK, AGAIN = 0, 1, 2
 QUESTION = "%%alcf\nTell me."
 #: What the attacks run, if they run; every address that they ask for has "beacon" in it.
 RUN = "top.pwned=1"
@@ -743,11 +743,14 @@ def assert_complete(lab: Lab) -> None:
 
 @pytest.mark.slow
 def test_reasoning_opens_and_stays_open(home: Path, ready: Sandbox) -> None:
-    """While it comes, a click unfolds it and more arrives in it; in the end it is folded away."""
+    """A click unfolds it, more arrives in it, and it is open when the answer is complete.
+
+    What nobody opened is folded away.
+    """
     ready.reasoning = [f"thought {n:03} " for n in range(300)]
     ready.answer = ["The", " answer", " itself."]
     ready.burst, ready.pace = 2, 0.1
-    with Lab(home, env=ready.environment, notebook=notebook(QUESTION)) as lab:
+    with Lab(home, env=ready.environment, notebook=notebook(QUESTION, QUESTION)) as lab:
         lab.run(LOAD)
         lab.start(ASK)
         cell = lab.cell(ASK)
@@ -778,12 +781,27 @@ def test_reasoning_opens_and_stays_open(home: Path, ready: Sandbox) -> None:
         details = lab.outputs(ASK).locator("details")
         assert details.count() == 1
         assert details.locator("summary").inner_text() == "Reasoning"
-        assert details.get_attribute("open") is None
-        assert "thought 299" in (details.text_content() or "")
-        assert "thought" not in lab.output_text(ASK)
+        assert details.get_attribute("open") is not None
+        assert "thought 299" in lab.output_text(ASK)
         assert "The answer itself." in lab.output_text(ASK)
-        details.locator("summary").click()
-        details.get_by_text("thought 299").wait_for(timeout=5000)
+        ready.pace = 0.01
+        lab.start(AGAIN)
+        lab.cell(AGAIN).get_by_text("Reasoning", exact=True).wait_for(timeout=15_000)
+        lab.wait_idle(60)
+        folded_away = lab.outputs(AGAIN).locator("details")
+        assert folded_away.get_attribute("open") is None
+        assert "thought 299" in (folded_away.text_content() or "")
+        assert "thought" not in lab.output_text(AGAIN)
+        folded_away.locator("summary").click()
+        folded_away.get_by_text("thought 299").wait_for(timeout=5000)
+        lab.save()
+        opened, folded = (
+            "".join(cell["outputs"][0]["data"]["text/html"]) for cell in lab.notebook()["cells"][1:]
+        )
+        assert (
+            opened.replace("<details open>", "<details>").split("<div role")[0]
+            == (folded.split("<div role")[0])
+        )
 
 
 def test_without_reasoning_there_is_no_fold(home: Path, ready: Sandbox) -> None:

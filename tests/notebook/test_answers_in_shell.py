@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -138,6 +140,68 @@ def test_reasoning_is_a_block_above_the_answer_while_it_comes(
     assert "<details><summary>Reasoning</summary>" in output["data"]["text/html"]
     assert "thought" not in output["data"]["text/plain"]
     assert cell.value.reasoning.startswith("thought 0")
+    assert not shell.widgets
+
+
+@contextlib.contextmanager
+def opening(shell: Shell, *clicks: int | None) -> Iterator[None]:
+    """Somebody clicks the block of reasoning as soon as it is there: 0 opens it, None closes it."""
+    on_comm = shell.on_comm
+    done: list[bool] = []
+
+    def noting(opened: Any, kind: str, data: Any) -> None:
+        on_comm(opened, kind, data)
+        if not done and "thought 3" in shell.widgets_say():
+            done.append(True)
+            for click in clicks:
+                shell.set_widget(shell.find_widget("AccordionModel"), selected_index=click)
+
+    shell.on_comm = noting  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        shell.on_comm = on_comm  # type: ignore[method-assign]
+    assert done
+
+
+@pytest.mark.parametrize(
+    ("clicks", "options", "start"),
+    [
+        ((0,), "", "<details open><summary>Reasoning"),
+        ((0,), "--format text ", "<details open><summary>Reasoning"),
+        ((0, None), "", "<details><summary>Reasoning"),
+    ],
+)
+def test_reasoning_that_the_reader_opened_stays_open(
+    shell: Shell, in_sandbox: Sandbox, clicks: tuple[int | None, ...], options: str, start: str
+) -> None:
+    """The complete answer has it as the reader left it, once, in its one output."""
+    in_sandbox.reasoning = [f"thought {n} " for n in range(60)]
+    slowly(in_sandbox, ["The ", "answer. "] * 10)
+    with opening(shell, *clicks):
+        cell = shell.run(f"%%alcf {MODEL} {options}\nhello")
+    (output,) = cell.outputs
+    assert start in output["data"]["text/html"]
+    assert cell.html.count("<details") == 1
+    assert "thought 59" in cell.html
+    assert not shell.widgets
+    # It is a matter of this display: the value shows itself folded, as ever.
+    assert "<details>" in cell.value._repr_html_()
+
+
+def test_opened_reasoning_stays_open_when_the_answer_breaks_off(
+    shell: Shell, in_sandbox: Sandbox
+) -> None:
+    """Interrupted in the middle of it, it stands there as the reader had it."""
+    in_sandbox.reasoning = [f"thought {n} " for n in range(200)]
+    slowly(in_sandbox, pace=0.05, burst=2)
+    with opening(shell, 0):
+        cell = shell.run(
+            f"%%alcf {MODEL}\nhello", interrupt=lambda c: "thought 9" in shell.widgets_say()
+        )
+    assert cell.ename == "KeyboardInterrupt"
+    assert "<details open><summary>Reasoning" in cell.html
+    assert cell.html.count("<details") == 1
     assert not shell.widgets
 
 
