@@ -22,6 +22,11 @@ class Status(IntEnum):
     def __str__(self) -> str:
         return self.name.lower()
 
+    @property
+    def said(self) -> str:
+        """The state as what a model is: `it is …`."""
+        return "under maintenance" if self is Status.MAINTENANCE else str(self)
+
 
 #: States in which a prompt would not be answered, and loading may help.
 COLD = frozenset({Status.STARTING, Status.QUEUED, Status.OFFLINE, Status.DISCONNECTED})

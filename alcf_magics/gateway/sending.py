@@ -127,7 +127,7 @@ class Sending:
             self._not_ready = first, None
             await self._until_ready()
         elif self.place is not first:
-            self._tell_move(f"{first.name} is {first.status} on {first.cluster}.")
+            self._tell_move(f"{first.name} is {first.status.said} on {first.cluster}.")
 
     def _given(self, tries: Tries, sent: Callable[[float], None]) -> _Given:
         """What the client is given for one try."""

@@ -20,6 +20,7 @@ from ..gateway.kinds import Word
 from ..gateway.parameters import PARAMETERS
 from ..images.kinds import is_image
 from ..showing.formats import FORMATS
+from .local_sandbox import scenarios
 from .options import login_parser, logout_parser, models_parser, prompt_parser
 
 if TYPE_CHECKING:
@@ -108,6 +109,7 @@ class Completions:
             "--image": lambda word: [*self._images(), *image_paths(word)],
             "--out": lambda word: self._variables(),
             "--format": lambda word: FORMATS,
+            "--scenario": lambda word: scenarios(),
             "--schema": lambda word: self._named("schema_names", word),
             "--tools": lambda word: self._named("tool_names", word),
             **{

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+
+from IPython.core.error import UsageError
 
 from .._session import session
 from ..errors import GatewayError
 from ..told import SILENT, Told
+from .spelling import did_you_mean
 
 if TYPE_CHECKING:
     from ..sandbox import Sandbox
@@ -22,30 +26,36 @@ class LocalSandbox:
         self._sandbox: Sandbox | None = None
         self._before: dict[str, str] = {}
 
-    def start(self, told: Told = SILENT, **options: Any) -> str:
-        """Start a sandbox in this process and log in to it; the line that says so."""
+    def start(self, told: Told = SILENT, scenario: str = "default", **options: Any) -> str:
+        """Start a sandbox in this process and log in to it; the line that says so.
+
+        Raises UsageError for a scenario that there is not; a sandbox that is there goes on then.
+        """
         try:
-            from ..sandbox import Sandbox
+            from ..sandbox import SCENARIOS, Sandbox
         except ImportError as error:
             raise GatewayError(
                 f"The sandbox is not installed ({error.name} is missing).",
                 "Install it: %pip install 'alcf_magics[sandbox]'",
             ) from None
+        if scenario not in SCENARIOS:
+            raise UsageError(f"%alcf_login: {_no_scenario(scenario, SCENARIOS)}")
         self.stop()
         # Some 100 tokens a second: who tries it out wants to see an answer stream.
         real = os.environ.get("ALCF_SANDBOX_MODEL") or None  # the demo sets it
-        sandbox = Sandbox(**{"pace": 0.2, "model_server": real, **options})
+        sandbox = Sandbox(scenario, **{"pace": 0.2, "model_server": real, **options})
         sandbox.start()
         self._enter(sandbox)
         try:
             account = session().account
-            pending = account.begin(fresh=True)
+            pending = account.begin()
             line = account.finish(sandbox.approve(pending.authorize_url), pending, told=told)
         except BaseException:
             self.stop()
             raise
         answers = f"only {sandbox.real_model} is a real model" if real else "no real model answers"
-        return f"{line} This is a sandbox, in this kernel only: {answers}."
+        played = "" if scenario == "default" else f" {SCENARIOS[scenario]}"
+        return f"{line}\nThis is a sandbox, in this kernel only: {answers}.{played}"
 
     @property
     def in_force(self) -> bool:
@@ -66,3 +76,17 @@ class LocalSandbox:
         self._sandbox, self._before = sandbox, session().chosen
         session().account.only_in_memory(sandbox.globus_auth_url)
         session().choose(**{name: getattr(sandbox, name) for name in _ADDRESSES})
+
+
+def scenarios() -> Mapping[str, str]:
+    """What a sandbox can play, with a line on each; nothing where no sandbox is installed."""
+    try:
+        from ..sandbox import SCENARIOS
+    except ImportError:
+        return {}
+    return SCENARIOS
+
+
+def _no_scenario(name: str, known: Mapping[str, str]) -> str:
+    near = did_you_mean(name, known) or f". There are: {', '.join(known)}."
+    return f"there is no scenario {name!r}{near}"

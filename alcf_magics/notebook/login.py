@@ -44,7 +44,7 @@ class Logins:
         """Log in as the options say; the line to show, empty where a panel or a link is shown."""
         account = session().account
         if options.sandbox:
-            line = self._sandbox.start(told)
+            line = self._sandbox.start(told, scenario=options.scenario)
             self._close_panel("A login to a sandbox was made below.")
             return self._naming(line)
         if code:

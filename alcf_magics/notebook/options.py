@@ -20,6 +20,12 @@ def login_parser() -> Parser:
     parser.option(
         "--sandbox", action="store_true", help="start a local sandbox instead, without an account"
     )
+    parser.option(
+        "--scenario",
+        default="default",
+        metavar="NAME",
+        help="with --sandbox: what goes wrong there (Tab lists it)",
+    )
     parser.option("--status", action="store_true", help="who is logged in, from where, until when")
     parser.option("--force", action="store_true", help="log in anew, whoever is logged in")
     parser.option(
@@ -33,6 +39,8 @@ def check_login(options: argparse.Namespace, code: str) -> None:
 
     `--force` is no harm beside anything: people leave it in the line that they have just run.
     """
+    if options.scenario != "default" and not options.sandbox:
+        raise UsageError("%alcf_login: --scenario goes with --sandbox")
     chosen = [f"--{name}" for name in ("status", "sandbox", "prompt") if getattr(options, name)]
     if code:
         chosen.append("CODE")

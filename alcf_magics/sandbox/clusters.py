@@ -30,7 +30,8 @@ class Model:
 
     `job` groups models served by one job, `age` is how long that job had been running when the
     sandbox started, and `starts` when one that is queued may start after that, in seconds.
-    `batches` says whether it can be asked in batches, for which it need not run.
+    `batches` says whether it can be asked in batches, for which it need not run. `window` is how
+    many tokens prompt and answer may have together.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Model:
     capabilities: tuple[str, ...] = ("chat",)
     reasoning: bool = False
     batches: bool = False
+    window: int = 131_072
 
     @property
     def vision(self) -> bool:

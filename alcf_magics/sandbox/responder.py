@@ -115,6 +115,17 @@ def quote(text: str) -> str:
     return (line[:QUOTE_LENGTH].rstrip() + "…") if len(line) > QUOTE_LENGTH else line or "(nothing)"
 
 
+def _too_long(model: Model, body: JSON) -> str:
+    """What vLLM says to a prompt that does not fit the window; empty if it does."""
+    sent = tokens_sent(body)
+    if sent < model.window:
+        return ""
+    return (
+        f"This model's maximum context length is {model.window} tokens. However, your request has "
+        f"{sent} input tokens. Please reduce the length of the input messages."
+    )
+
+
 def _invalid(message: str) -> bytes:
     found = {"code": 400, "message": message, "type": "invalid_request_error"}
     return json.dumps({"error": found}).encode()
@@ -134,7 +145,7 @@ def complaint(route: str, model: Model, body: JSON, settings: Settings) -> bytes
             return _invalid(f"Field '{name}': type must be number, but is {type(value).__name__}")
     if unknown := sorted(settings.refuses.intersection(body)):
         return _invalid(f"Unsupported parameter: '{unknown[0]}' is not supported by this model.")
-    wrong = about_form(body.get("response_format")) or about_tools(body)
+    wrong = about_form(body.get("response_format")) or about_tools(body) or _too_long(model, body)
     return _invalid(wrong) if wrong else None
 
 

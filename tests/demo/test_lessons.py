@@ -76,6 +76,20 @@ def shown(cells: list[Any], first_line: str) -> str:
     return "\n".join(str(value) for one in data for value in one.values())
 
 
+def tags(cell: Any) -> list[str]:
+    """The tags of a cell."""
+    return list(cell.metadata.get("tags", ()))
+
+
+def failure_of(cell: Any) -> str:
+    """The line that a cell failed with; empty if it did not."""
+    outputs = cell.get("outputs", ())
+    lines = ["\n".join(output.traceback) for output in outputs if output.output_type == "error"]
+    # How IPython shows a usage error.
+    usage = [output.text for output in outputs if output.get("name") == "stderr"]
+    return "\n".join([*lines, *usage])
+
+
 def test_prompting(home: Path, sandbox: Sandbox) -> None:
     """Memory, data and parameters: each cell does what the text above it says."""
     cells = run("prompting.ipynb", home, sandbox)
@@ -136,3 +150,51 @@ def test_many(home: Path, sandbox: Sandbox) -> None:
     assert "'a1', 'b1', 'm1'" in shown(cells, "session().batch_of(")
     chats = [r for r in sandbox.requests if r.path.endswith("/chat/completions")]
     assert len(chats) == 9
+
+
+#: What each cell of the lesson that is meant to fail says, by the cell's id.
+TROUBLES = {
+    "nobody-asks": "NotLoggedIn: You are not logged in to ALCF. Log in: %alcf_login",
+    "code": "LoginFailed: Globus did not take the code",
+    "policy-asks": "LoginExpired: ALCF asks for a fresh login",
+    "provider-asks": "LoginExpired: ALCF asks for a login with an Argonne or ALCF account",
+    "names-model": "ModelNotFound: There is no model 'gpt-os-120b'. Nearest: openai/gpt-oss-120b",
+    "names-option": "unknown option --temprature. Did you mean --temperature?",
+    "group-asks": "AccessDenied: The gateway refused: Permission denied",
+    "cold-refused": "is offline; nothing was sent. Start it: %alcf_models --start sophia:",
+    "loads": "Nothing is loaded on demand on metis",
+    "maintenance-refused": "It is live elsewhere: -m metis:gpt-oss-120b",
+    "rate-asks": "RateLimited: Too much at once: Too many requests",
+    "tokens-asks": "RateLimited: Too much at once: Tokens/minute limit exceeded",
+    "unreachable-asks": "GatewayUnreachable: The gateway at 127.0.0.1:9 cannot be reached",
+    "stalled-asks": "StreamBroken: The answer stopped coming: nothing for 2 s (silence_seconds)",
+    "cut-asks": "StreamBroken: The connection broke off",
+    "stop-asks": "KeyboardInterrupt: The prompt was interrupted; what came is kept.",
+    "parameters-range": "a number from 0 to 2, not '9'",
+    "parameters-refused": "RequestRefused: The request was refused: guided_choice: Extra inputs",
+    "schema-asks": "AnswerInvalid: The answer is no valid JSON",
+    "window-asks": "RequestRefused: The prompt is too long for gpt-oss-120b on metis",
+    "between-refused": "NotLoggedIn: You are not logged in to ALCF.",
+}
+
+
+def test_troubles(home: Path, sandbox: Sandbox) -> None:
+    """Each cell that is meant to fail does, as the text above it says, and no other one does.
+
+    "Run All" goes on behind them, and nobody's gateway was asked anything.
+    """
+    cells = {cell.id: cell for cell in run("troubles.ipynb", home, sandbox)}
+    assert set(TROUBLES) == {i for i, c in cells.items() if "raises-exception" in tags(c)}
+    for id, words in TROUBLES.items():
+        assert words in failure_of(cells[id]), id
+    assert set(TROUBLES) == {id for id, cell in cells.items() if failure_of(cell)}
+    whole = list(cells.values())
+    assert "was loaded in 3 s" in shown(whole, cells["cold-waits"].source)
+    moved = "is under maintenance on sophia. Asked gpt-oss-120b on metis instead."
+    assert moved in shown(whole, cells["fallback"].source)
+    assert "A sandbox answered" in shown(whole, cells["passing-asks"].source)
+    for id in ("stalled-kept", "stop-kept"):
+        assert "(None, " in shown(whole, cells[id].source)
+        assert "## A sandbox answered" in shown(whole, cells[id].source)
+    assert "sky · turn 2" in cells["between-again"].outputs[-1].data["text/html"]
+    assert not sandbox.requests

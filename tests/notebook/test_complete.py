@@ -142,6 +142,7 @@ def test_choices_files_and_variables(shell: Shell, home: Path, monkeypatch: Any)
     assert tab(shell, "%%alcf --stop pri") == ["pri"]
     assert tab(shell, "%%alcf --pre") == ["--presence-penalty"]
     assert tab(shell, "%alcf_login --re") == ["--replace"]
+    assert tab(shell, "%alcf_login --sandbox --scenario cold") == ["cold_model", "cold_start"]
     for name in ("physics", "chat 1"):
         alcf_magics.session().chats[name] = alcf_magics.Chat()
     assert tab(shell, "%%alcf --chat ") == ["physics", "'chat 1'"]

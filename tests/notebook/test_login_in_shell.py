@@ -488,6 +488,47 @@ def test_a_sandbox_leaves_a_login_alone(shell: Shell, in_sandbox: Sandbox, home:
     assert "Already logged in" in shell.run("%alcf_login").text
 
 
+def test_a_sandbox_plays_what_goes_wrong(shell: Shell) -> None:
+    """--scenario says what it plays; each sandbox is a new one, in which nobody must log in."""
+    inside = shell.run("%alcf_login --sandbox --scenario maintenance")
+    assert "The first cluster is under maintenance" in inside.text.splitlines()[-1]
+    refused = shell.run("%alcf -m sophia:gpt-oss-120b hello")
+    assert refused.ename == "Maintenance"
+    moved = shell.run("%alcf -m llama-3.1-8b-instruct --fallback gpt-oss-120b hello")
+    assert "Instruct is under maintenance on sophia. Asked gpt-oss-120b" in moved.html
+    assert "maintenance" not in shell.run("%alcf_login --sandbox").text
+    assert shell.run("%alcf -m sophia:gpt-oss-120b hello").status == "ok"
+
+
+def test_a_sandbox_may_want_a_fresh_login(shell: Shell) -> None:
+    """What the gateway then says of the login is told with it, and by the next cell."""
+    inside = shell.run("%alcf_login --sandbox --scenario policy_timeout")
+    assert "But the gateway says: ALCF asks for a fresh login" in inside.text
+    assert shell.run("%alcf hello").ename == "LoginExpired"
+    assert shell.run("%alcf_login --sandbox").status == "ok"
+    assert shell.run("%alcf hello").status == "ok"
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("--sandbox --scenario stalld", "there is no scenario 'stalld'. Did you mean stalled?"),
+        ("--sandbox --scenario nonsense", "There are: default, cold_model,"),
+        ("--scenario stalled", "--scenario goes with --sandbox"),
+        ("--sandbox --scenario ''", "there is no scenario ''"),
+    ],
+)
+def test_a_scenario_that_there_is_not_changes_nothing(shell: Shell, line: str, said: str) -> None:
+    """One line says which there are, and the sandbox that is in force goes on."""
+    shell.run("%alcf_login --sandbox")
+    before = shell.run("%config AlcfMagics.gateway_url").said
+    refused = shell.run(f"%alcf_login {line}")
+    assert refused.ename == "UsageError"
+    assert said in refused.said
+    assert shell.run("%config AlcfMagics.gateway_url").said == before
+    assert shell.run("%alcf hello").status == "ok"
+
+
 def test_what_happened_to_the_file_is_told_once(shell: Shell, home: Path) -> None:
     """Below the answer in the one output; printed by the magics that have none."""
     tokens(home).chmod(0o644)

@@ -129,6 +129,18 @@ def test_a_wrong_session_header_and_a_long_body_are_refused(client: httpx.Client
     assert (answer.status_code, answer.json()["error"]["code"]) == (500, "internal_error")
 
 
+def test_a_prompt_longer_than_the_window_is_refused_as_vllm_does(client: httpx.Client) -> None:
+    """A cluster behind Globus Compute keeps the reason back in a stream, as recorded."""
+    long = [{"role": "user", "content": "word " * 100_000}]
+    answer = chat(client, "metis/api", messages=long)
+    assert answer.status_code == 400
+    assert "maximum context length is 131072 tokens" in answer.text
+    assert "133333 input tokens" in answer.text
+    hidden = chat(client, messages=long, stream=True)
+    assert hidden.status_code == 200
+    assert events(hidden.text)[0]["message"] == "An error occurred during processing"
+
+
 STRICT = sorted(path.stem for path in RECORDINGS.glob("strict_*.json"))
 
 
