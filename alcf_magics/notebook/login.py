@@ -13,6 +13,7 @@ from ..settings import TOKEN_VARIABLE
 from ..told import SILENT, Told
 from .local_sandbox import LocalSandbox
 from .login_link import show_link
+from .refused_cells import RefusedCells
 from .shells import is_headless, is_kernel
 
 if TYPE_CHECKING:
@@ -33,6 +34,11 @@ class Logins:
         self._shell = shell
         self._sandbox = LocalSandbox()
         self._panel: LoginPanel | None = None
+        self._refused = RefusedCells(shell)
+
+    def install(self) -> None:
+        """Begin to remember the cells that are refused."""
+        self._refused.install()
 
     def log_in(self, code: str, options: argparse.Namespace, told: Told) -> str:
         """Log in as the options say; the line to show, empty where a panel or a link is shown."""
@@ -40,7 +46,7 @@ class Logins:
         if options.sandbox:
             line = self._sandbox.start(told, scenario=options.scenario)
             self._close_panel("A login to a sandbox was made below.")
-            return line
+            return self._naming(line)
         if code:
             line = account.finish(code, take_over=options.replace, told=told)
         elif options.replace:
@@ -50,10 +56,15 @@ class Logins:
         else:
             line = state
         self._close_panel(line)
-        return line
+        return self._naming(line)
 
-    def begin(self, told: Told, *, prompted: bool = False, fresh: bool = False) -> str:
-        """The panel in a notebook, a prompt in a terminal or on demand; headless, the link."""
+    def begin(
+        self, told: Told, *, prompted: bool = False, fresh: bool = False, refused: bool = False
+    ) -> str:
+        """The panel in a notebook, a prompt in a terminal or on demand; headless, the link.
+
+        `refused` says that the running cell was refused, and is to be run again.
+        """
         account = session().account
         if is_headless(self._shell):
             if prompted:
@@ -63,11 +74,11 @@ class Logins:
         if prompted or not is_kernel(self._shell):
             line = prompt(account, fresh=fresh, told=told)
             self._close_panel(line)
-            return line
+            return self._naming(line)
         from .panel import LoginPanel
 
         self._close_panel("Another login was begun below.")
-        panel = LoginPanel(account, self._close_panel, fresh=fresh)
+        panel = LoginPanel(account, self._panel_done, fresh=fresh, refused=refused)
         panel.show()
         self._panel = panel  # one that could not be shown is none
         return ""
@@ -84,11 +95,20 @@ class Logins:
         """Give up the login that is under way, and stop the sandbox."""
         self._close_panel("The login was given up: alcf_magics was unloaded.")
         self._sandbox.stop()
+        self._refused.remove()
 
-    def _close_panel(self, line: str) -> None:
+    def _panel_done(self, line: str) -> None:
+        if self._panel is not None:
+            self._close_panel(self._naming(line), done=True)
+
+    def _close_panel(self, line: str, *, done: bool = False) -> None:
         panel, self._panel = self._panel, None
         if panel is not None:
-            panel.close(line)
+            panel.close(line, done=done)
+
+    def _naming(self, line: str) -> str:
+        """The line of a login that was made, and which cells wait for it."""
+        return f"{line} {self._refused.named()}".rstrip()
 
 
 def prompt(

@@ -218,7 +218,7 @@ class AlcfMagics(Magics):
         except LoginExpired as error:
             told_below = False
             if error.fresh_login and is_kernel(self.shell) and not is_headless(self.shell):
-                self.logins.begin(told)
+                self.logins.begin(told, refused=True)
             raise
         except BaseException as error:
             if told_below and getattr(error, "completion", None) is None:
@@ -263,6 +263,7 @@ def load(shell: InteractiveShell) -> None:
         shell.register_magics(magics)
         magics.formatters.install()
         magics.cells_above.install()
+        magics.logins.install()
         magics.completions.install()
         rewriting.install(shell)
     except BaseException:  # an interrupt of %reload_ext

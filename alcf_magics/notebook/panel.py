@@ -21,6 +21,7 @@ from ..auth.account import Account
 from ..auth.authorization import PENDING_SECONDS
 from ..errors import AlcfError
 from ..told import Told
+from .focus import hand_on
 from .login_link import link_text, show_link
 from .outputs import discard, show_widget
 
@@ -34,12 +35,19 @@ class LoginPanel:
     """One login in one cell. Callbacks run after the cell, on whichever thread the kernel takes.
 
     `done` gets the line of a login that was made: whoever shows the panel closes it with that.
+    `refused` says that it stands below a cell that was refused, and is to be run again.
     """
 
     def __init__(
-        self, account: Account, done: Callable[[str], None], *, fresh: bool = False
+        self,
+        account: Account,
+        done: Callable[[str], None],
+        *,
+        fresh: bool = False,
+        refused: bool = False,
     ) -> None:
         self._done = done
+        self._refused = refused
         self._account = account
         self._pending = account.begin(fresh=fresh)
         self._why = account.why()
@@ -63,6 +71,8 @@ class LoginPanel:
         self._line = widgets.HTML()
         self._row = widgets.HBox([self._box, self._button, self._replace])
         self._view = widgets.VBox([self._row, self._line])
+        self._name = f"alcf-login-{self._view.model_id}"
+        self._view.add_class(self._name)
         self._box.observe(lambda change: self._enable(), names="value")
         self._box.on_msg(self._on_box_message)
         self._button.on_click(lambda button: self._submit())
@@ -76,8 +86,12 @@ class LoginPanel:
         self._widgets = show_widget(self._view, link_text(self._pending.authorize_url))
         self._clock = background().spawn(self._count_down)
 
-    def close(self, line: str) -> None:
-        """End the panel: from now on the cell, and the notebook that is saved, hold one line."""
+    def close(self, line: str, *, done: bool = False) -> None:
+        """End the panel: from now on the cell, and the notebook that is saved, hold one line.
+
+        When a login is `done`, a focus that would be lost goes on: to the refused cell, or to the
+        next one.
+        """
         if not self._open:
             return
         self._open = False
@@ -85,9 +99,15 @@ class LoginPanel:
             self._clock.cancel()
         self._box.value = ""
         self._line.value = f'<div role="status">{html.escape(line)}</div>'
-        self._context.copy().run(self._text.update, {"text/plain": line}, raw=True)
-        self._context.copy().run(self._widgets.update, {}, raw=True)
+        if done:
+            script = hand_on(self._name, to_next=not self._refused)
+            self._show(self._text, {"text/plain": line, "application/javascript": script})
+        self._show(self._text, {"text/plain": line})
+        self._show(self._widgets, {})
         discard(self._box, self._button, self._replace, self._row, self._line, self._view)
+
+    def _show(self, output: Any, bundle: dict[str, str]) -> None:
+        self._context.copy().run(output.update, bundle, raw=True)
 
     def _on_box_message(self, box: object, content: dict[str, Any], buffers: object) -> None:
         if content.get("event") == "submit":

@@ -53,12 +53,36 @@ def box_of(lab: Lab, index: int) -> Locator:
     return box
 
 
+def focused(lab: Lab) -> tuple[int, bool]:
+    """The cell that has the focus (-1: none), and whether its editor has it."""
+    index, editing = lab.page.evaluate(
+        """() => {
+            const at = document.activeElement;
+            const cells = [...document.querySelectorAll('.jp-NotebookPanel .jp-Cell')];
+            return [cells.indexOf(at.closest('.jp-Cell')), at.matches('.cm-content')];
+        }"""
+    )
+    return int(index), bool(editing)
+
+
+def wait_for_focus(lab: Lab, index: int) -> None:
+    lab.page.wait_for_function(
+        """(index) => document.activeElement
+            === document.querySelectorAll('.jp-NotebookPanel .jp-Cell')[index]""",
+        arg=index,
+        timeout=10_000,
+    )
+
+
 def exchanges(sandbox: Sandbox) -> int:
     return sandbox.token_requests("authorization_code")
 
 
 def test_the_keyboard_alone_is_enough(lab: Lab, sandbox: Sandbox) -> None:
-    """Follow the link, copy the code, paste, Enter: one line, one exchange, nothing outside."""
+    """Follow the link, copy the code, paste, Enter: one line, one exchange, nothing outside.
+
+    The focus is then on the next cell, as behind Shift+Enter, which runs that.
+    """
     lab.run(0)
     lab.run(LOGIN)
     code = follow(lab, LOGIN)
@@ -70,8 +94,11 @@ def test_the_keyboard_alone_is_enough(lab: Lab, sandbox: Sandbox) -> None:
     assert lab.output_text(LOGIN).strip().startswith("Logged in as alice@anl.gov")
     assert lab.cell(LOGIN).locator("input").count() == 0
     assert exchanges(sandbox) == 1
-    lab.run(ASK)
-    assert "No model was asked" in lab.output_text(ASK)
+    wait_for_focus(lab, ASK)
+    lab.page.keyboard.press("Shift+Enter")
+    lab.cell(ASK).get_by_text("No model was asked").wait_for()
+    lab.wait_idle()
+    assert focused(lab) == (AGAIN, False)
     assert all("//127.0.0.1" in url for url in lab.requests if url.startswith(("http", "ws")))
 
 
@@ -94,6 +121,7 @@ def test_tab_and_the_button_exchange_once(lab: Lab, sandbox: Sandbox) -> None:
     lab.page.keyboard.press("Enter")
     lab.cell(LOGIN).get_by_text("Logged in as").first.wait_for()
     assert exchanges(sandbox) == 1
+    assert focused(lab)[0] == ASK
 
 
 def test_a_wrong_code_leaves_the_box_focused_and_ready(lab: Lab, sandbox: Sandbox) -> None:
@@ -143,6 +171,29 @@ def test_a_finished_panel_reads_well_after_reopening(lab: Lab, sandbox: Sandbox)
     lab.reopen(trusted=False)
     assert lab.output_text(LOGIN).strip().startswith("Logged in as")
     assert "widget" not in lab.output_text(LOGIN).lower()
+
+
+def test_the_focus_goes_where_the_person_needs_it(lab: Lab, sandbox: Sandbox) -> None:
+    """Who writes in another cell is left there; from below a refused cell it goes to that cell."""
+    lab.run(0)
+    lab.run(LOGIN)
+    box_of(lab, LOGIN).fill(follow(lab, LOGIN))
+    box_of(lab, LOGIN).press("Enter")
+    lab.cell(AGAIN).locator(".cm-content").focus()
+    lab.cell(LOGIN).get_by_text("Logged in as").first.wait_for()
+    lab.wait_idle()
+    assert focused(lab) == (AGAIN, True)
+    sandbox.scenario = "policy_timeout"
+    lab.run(ASK)
+    sandbox.scenario = "default"
+    box_of(lab, ASK).fill(follow(lab, ASK))
+    box_of(lab, ASK).press("Enter")
+    lab.cell(ASK).get_by_text("“hello” was refused: run it again").first.wait_for()
+    wait_for_focus(lab, ASK)
+    lab.page.keyboard.press("Shift+Enter")
+    lab.cell(ASK).get_by_text("No model was asked").wait_for()
+    lab.save()
+    assert "javascript" not in lab.path.read_text()
 
 
 def test_a_hub_with_a_prefix_and_a_proxy(home: Path, sandbox: Sandbox) -> None:

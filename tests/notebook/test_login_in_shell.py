@@ -153,6 +153,108 @@ def test_a_fresh_login_is_offered_where_only_that_helps(shell: Shell, in_sandbox
     assert shell.run("%alcf -m gpt-oss-120b hello").status == "ok"
 
 
+# Cells that were refused
+
+
+def count(shell: Shell) -> int:
+    """The execution count of the cell that ran last."""
+    return int(shell.ip.execution_count) - 1
+
+
+def test_the_cell_that_was_refused_is_named(fresh_shell: Shell, in_sandbox: Sandbox) -> None:
+    """The panel's last line says by number and words which one to run again, and says it once."""
+    refused = fresh_shell.run("%%alcf -m gpt-oss-120b\n\nWhat is   an\nallreduce?")
+    assert refused.ename == "NotLoggedIn"
+    number = count(fresh_shell)
+    panel = fresh_shell.run("%alcf_login")
+    enter_code(fresh_shell, in_sandbox.approve(link(panel)))
+    reads(fresh_shell, panel, "Logged in as alice")
+    assert panel.text.endswith(
+        f"Cell [{number}] “What is an allreduce?” was refused: run it again."
+    )
+    assert [sorted(output["data"]) for output in panel.outputs] == [["text/plain"], []]
+    assert "refused" not in fresh_shell.run("%alcf_login").text
+
+
+def test_the_panel_below_a_refused_cell_names_that_cell(shell: Shell, in_sandbox: Sandbox) -> None:
+    """The facility's policy asks for a fresh login: when it is made, the prompt is to be sent."""
+    in_sandbox.scenario = "policy_timeout"
+    cell = shell.run("%alcf -m gpt-oss-120b hello")
+    number = count(shell)
+    enter_code(shell, in_sandbox.approve(link(cell)))
+    reads(shell, cell, f"Cell [{number}] “-m gpt-oss-120b hello” was refused: run it again.")
+
+
+@pytest.mark.parametrize("line", ["%alcf_login {code}", "%alcf_login --prompt"])
+def test_several_refused_cells_are_named(
+    fresh_shell: Shell, in_sandbox: Sandbox, line: str
+) -> None:
+    """The first three, and how many more, however one logs in; of code its number alone."""
+    first = count(fresh_shell) + 1
+    for prompt in ("one", "two"):
+        fresh_shell.run(f"%alcf {prompt}")
+    fresh_shell.run("import alcf_magics; token = 'abc'; alcf_magics.session().ask('three')")
+    code = in_sandbox.approve(link(fresh_shell.run("%alcf_login")))
+    some = f"Cells [{first}] “one”, [{first + 1}] “two”"
+    fresh_shell.run("%alcf_models")
+    fresh_shell.run("%alcf_models --jobs")
+    said = fresh_shell.run(line.format(code=code), answer=code).text
+    assert said.endswith(f"{some}, [{first + 2}] and 2 more were refused: run them again.")
+
+
+def test_a_cell_that_ran_since_is_not_named(
+    fresh_shell: Shell, in_sandbox: Sandbox, home: Path
+) -> None:
+    """Refused twice it is named once, by its last number; answered since, not at all."""
+    fresh_shell.run("%alcf again")
+    fresh_shell.run("%alcf answered")
+    fresh_shell.run("%alcf again")
+    number = count(fresh_shell)
+    fresh_shell.run("%alcf_login --nonsense")
+    fresh_shell.run("1 / 0")
+    code = in_sandbox.approve(link(fresh_shell.run("%alcf_login")))
+    log_in(in_sandbox, home)
+    assert fresh_shell.run("%alcf answered").status == "ok"
+    said = fresh_shell.run(f"%alcf_login {code}").text
+    assert said.endswith(f"Cell [{number}] “again” was refused: run it again.")
+
+
+def test_a_hostile_prompt_is_named_as_a_clean_line(
+    fresh_shell: Shell, in_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No escape sequence, no markup, no token, and not the whole of it."""
+    token = "Agnobodyshallseethis"
+    fresh_shell.run(f"%%alcf\n\x1b[31m<script>\u202e{token} {'long ' * 100}")
+    panel = fresh_shell.run("%alcf_login")
+    monkeypatch.setenv("ALCF_AI_TOKEN", token)
+    enter_code(fresh_shell, in_sandbox.approve(link(panel)))
+    reads(fresh_shell, panel, "refused")
+    named = panel.text.partition("Cell ")[2]
+    assert token[:8] not in panel.text
+    assert len(named) < 100
+    assert "<script>(token) long" in named
+    assert not set("\x1b\u202e") & set(named)
+
+
+def test_a_terminal_names_the_refused_prompt(terminal: Shell, in_sandbox: Sandbox) -> None:
+    """Printed behind the line of the login."""
+    terminal.run("%alcf_logout")
+    terminal.run("%alcf -m gpt-oss-120b hello")
+    cell = terminal.run(
+        "%alcf_login", answer=lambda question: in_sandbox.approve(link(terminal.cells[-1]))
+    )
+    assert "hello” was refused: run it again." in cell.text
+
+
+def test_without_the_extension_nothing_is_remembered(fresh_shell: Shell) -> None:
+    """Unloading forgets the cells, and no longer listens."""
+    fresh_shell.run("%alcf hello")
+    magics = fresh_shell.ip.magics_manager.registry["AlcfMagics"]
+    fresh_shell.run("%unload_ext alcf_magics")
+    assert magics.logins._naming("Done.") == "Done."
+    assert magics.logins._refused._on_end not in fresh_shell.ip.events.callbacks["post_run_cell"]
+
+
 def test_a_panel_counts_down_and_ends(fresh_shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     """It says for how long the link is good; then the next step stands in its place."""
     monkeypatch.setattr("alcf_magics.notebook.panel.TICK_SECONDS", 0.02)
