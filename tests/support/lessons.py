@@ -1,20 +1,23 @@
 """The lessons in notebooks/, run from the first cell to the last, live or from a recording.
 
-    cd tests && python -m support.lessons
+    python tests/support/lessons.py
 
-records notebooks/recorded.jsonl anew, with the answers of the real small model; about 20 seconds.
+records notebooks/recorded.jsonl anew with what the real small model answers, in some ten seconds.
 """
 
 from __future__ import annotations
 
-import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import nbformat
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from alcf_magics import demo
 from alcf_magics.sandbox import Sandbox
@@ -109,5 +112,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("HOME", str(Path.home()))
     main()
