@@ -45,6 +45,8 @@ class Session(ServedModels, OnePrompt, ManyTexts):
         self._defaults: dict[str, Any] = {}
         self._connection = Connection(lambda: self.settings)
         self._chats: Chats | None = None
+        #: Where the notebook was when its cassette was set: %cd does not lead to another file.
+        self._cassette_folder = ""
         self.last_map = None
 
     def __repr__(self) -> str:
@@ -88,6 +90,10 @@ class Session(ServedModels, OnePrompt, ManyTexts):
                 chosen.pop(name, None)
             else:
                 chosen[name] = value
+        if "cassette" in checked:
+            from .gateway.cassettes import here
+
+            self._cassette_folder = here()
 
     # Who
 

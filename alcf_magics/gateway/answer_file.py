@@ -17,6 +17,7 @@ import hashlib
 import json
 import math
 import re
+import stat
 import time
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import asdict, replace
@@ -188,7 +189,9 @@ class AnswerFile:
     """A file of answers; it need not be there yet. Raises AlcfError where it cannot be used."""
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path).expanduser()
+        self.path = Path(path)
+        with self._usable():
+            self.path = self.path.expanduser()
 
     def values(self) -> Iterator[dict[str, Any] | None]:
         """What each line holds; None for one that is no JSON object.
@@ -204,7 +207,7 @@ class AnswerFile:
     def answers(self, keys: Container[str]) -> dict[str, Completion]:
         """The last whole answer to each of these keys that has one."""
         found: dict[str, Completion] = {}
-        if not self.path.exists():
+        if not self._is_there():
             return found
         for value in self.values():
             key = value.get("key") if value is not None else None
@@ -237,14 +240,29 @@ class AnswerFile:
         """Whether answers can be kept here, made if it is not there yet. Raises AlcfError."""
         self.append()
 
+    def _is_there(self) -> bool:
+        """Whether there is a file. A device or a pipe, which may never end, is none."""
+        with self._usable(), contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            mode = self.path.stat().st_mode
+            if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+                raise ValueError("it is no file")
+            return True
+        return False
+
     def _open(self, mode: str) -> IO[bytes]:
-        try:
+        with self._usable():
             return self.path.open(mode, buffering=-1 if mode == "rb" else 0)
-        except (OSError, ValueError) as error:
-            wrong = getattr(error, "strerror", None) or str(error)
-        raise AlcfError(
-            f"{line(str(self.path))} cannot be used: {line(wrong)}.", "Name another file."
-        )
+
+    @contextlib.contextmanager
+    def _usable(self) -> Iterator[None]:
+        """Let what the operating system refuses name the file."""
+        try:
+            yield
+            return
+        except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: ~ of nobody
+            wrong = getattr(error, "strerror", None) or str(error).rstrip(".")
+        name = line(str(self.path))
+        raise AlcfError(f"{name} cannot be used: {line(wrong)}.", "Name another file.")
 
 
 #: What a line may raise that is no answer.

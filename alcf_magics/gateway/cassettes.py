@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -74,8 +75,8 @@ class Cassette:
         value = saved(completion, texts=True)
         parameters = value["parameters"]
         value["parameters"] = {n: v for n, v in parameters.items() if n not in _PERSONAL}
-        value["messages"] = _changed(value["messages"], _without_home)
-        hidden: dict[str, Any] = _changed(value, self.hide())
+        hide = self.hide()
+        hidden: dict[str, Any] = _changed(value, lambda text: _without_home(hide(text)))
         return hidden
 
     def ready(self) -> Cassette:
@@ -101,15 +102,30 @@ class Cassette:
             error.args = (error.what, error.next_step)
 
 
-def cassette_of(name: object, fresh: bool, hide: Callable[[], Hide]) -> Cassette | None:
-    """The cassette of a path; None for an empty one. Raises RequestRefused for what is none."""
+def cassette_of(
+    name: object, fresh: bool, hide: Callable[[], Hide], folder: str = ""
+) -> Cassette | None:
+    """The cassette of a path; None for an empty one. Raises RequestRefused for what is none.
+
+    `folder` is where a path begins that does not say it.
+    """
     if not isinstance(name, str | os.PathLike):
         raise RequestRefused(
             f"cassette is the path of a file, not {type(name).__name__}.", "Nothing was sent."
         )
     if not str(name).strip():
         return None
-    return Cassette(AnswerFile(Path(name)), fresh, hide)
+    file = AnswerFile(Path(name))
+    if folder and folder != here():
+        file.path = Path(folder, file.path)
+    return Cassette(file, fresh, hide)
+
+
+def here() -> str:
+    """The folder where relative paths begin; empty where it is gone."""
+    with contextlib.suppress(OSError):
+        return os.getcwd()  # noqa: PTH109
+    return ""
 
 
 def replayed(found: Completion, request: ChatRequest, format: str) -> Completion | None:
@@ -177,7 +193,7 @@ def _changed(value: Any, change: Hide) -> Any:
 def _without_home(text: str) -> str:
     """A text with ~ for the folder whose name is the person's."""
     home = os.path.expanduser("~")  # noqa: PTH111  (raises without a home)
-    return text.replace(home, "~") if len(home) > 1 else text
+    return re.sub(rf"{re.escape(home)}(?![\w-])", "~", text) if len(home) > 1 else text
 
 
 def _tell(what: str, told: Told) -> None:

@@ -34,6 +34,7 @@ class OnePrompt:
         _connection: Connection
         _chosen: dict[str, str]
         _defaults: dict[str, Any]
+        _cassette_folder: str
 
         @property
         def settings(self) -> Settings: ...
@@ -279,8 +280,10 @@ class OnePrompt:
         from ..gateway.cassettes import cassette_of
         from .redaction import Redaction
 
-        name = self.unchecked_settings.cassette if given is None else given
-        return cassette_of(name, fresh, lambda: Redaction.of(cast("Session", self)))
+        set_here = given is None
+        name = self.unchecked_settings.cassette if set_here else given
+        folder = self._cassette_folder if set_here else ""
+        return cassette_of(name, fresh, lambda: Redaction.of(cast("Session", self)), folder)
 
     def fetch_image(self, address: str, told: Told = SILENT) -> bytes:
         """What stands at an http(s) address, fetched without a login. Raises RequestRefused."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -491,3 +492,48 @@ def test_a_recorded_prompt_is_not_sent_again(teacher: Session, lesson: Path) -> 
     teacher.ask("Why?", cassette=lesson)
     with pytest.raises(AlcfError, match="--fresh"):
         teacher.history.replay(1)
+
+
+def test_a_path_that_no_file_can_have_is_refused_in_one_line(
+    teacher: Session, tmp_path: Path
+) -> None:
+    """Too long, of nobody's home, with a NUL; a pipe and a device, which may never end."""
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("a" * 5000, "~nobody-at-all/lesson.jsonl", "a\0b", tmp_path / "pipe", "/dev/full"):
+        with pytest.raises(AlcfError, match=r"cannot be used: .*\. Name another file") as caught:
+            teacher.ask("Why?", cassette=name)
+        assert "\n" not in str(caught.value)
+
+
+def test_the_setting_stays_the_same_file_wherever_the_notebook_goes(
+    teacher: Session, tmp_path: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A relative path begins where it was set, also after %cd; a folder that is gone is none."""
+    (tmp_path / "data").mkdir()
+    monkeypatch.chdir(tmp_path)
+    teacher.choose(cassette="lesson.jsonl")
+    teacher.ask("Why?")
+    monkeypatch.chdir(tmp_path / "data")
+    assert teacher.ask("Why?").recorded
+    teacher.ask("When?")
+    assert [path.parent for path in tmp_path.rglob("*.jsonl")] == [tmp_path]
+    teacher.choose(cassette="lesson.jsonl")
+    assert not teacher.ask("Why?").recorded
+    monkeypatch.chdir(tmp_path)
+    assert teacher.ask("Why?").recorded
+    assert asked(sandbox) == 3
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert teacher.ask("When?", cassette=tmp_path / "lesson.jsonl").recorded
+
+
+def test_the_home_folder_is_in_no_text_of_the_file(
+    teacher: Session, lesson: Path, home: Path, sandbox: Sandbox
+) -> None:
+    """A model repeats the path of a traceback; a name that only begins alike stays."""
+    sandbox.answer = f"Look into {home}/notes.txt and {home}-2/notes.txt."
+    teacher.ask("Why?", cassette=lesson, extra={"guided_choice": [f"{home}/a"]})
+    assert f"{home}/" not in lesson.read_text()
+    answer = teacher.ask("Why?", cassette=lesson, extra={"guided_choice": [f"{home}/a"]})
+    assert answer.text == f"Look into ~/notes.txt and {home}-2/notes.txt."
