@@ -1,4 +1,4 @@
-"""The demo: a copy of the quickstart notebook against a sandbox, in JupyterLab or headless.
+"""The demo: copies of the lessons against a sandbox, in JupyterLab or headless.
 
 Everything happens in a temporary directory with a HOME of its own: a person's login,
 configuration, history and kernels are neither used nor touched.
@@ -40,6 +40,9 @@ STOP_SECONDS = 10.0
 #: Variables that would lead the demo to a person's login, configuration or kernels.
 _OWN = re.compile(r"(ALCF|JPY|XDG)_\w*|(JUPYTER|IPYTHON)\w*|PYTHONSTARTUP")
 
+#: How the files of the lessons end.
+_LESSONS = (".ipynb", ".jsonl", ".md")
+
 #: What stands in small grey letters below an answer.
 _GREY_LINE = re.compile(r'<div role="status"[^>]*>([^<]*)</div>')
 
@@ -50,7 +53,8 @@ class DemoError(Exception):
 
 @dataclass(frozen=True)
 class Place:
-    """Where a demo happens: a copy of the notebook, and an environment kept apart."""
+    """Where a demo happens: a copy of the notebook, the other lessons beside it, and an
+    environment kept apart."""
 
     notebook: Path
     environment: Mapping[str, str]
@@ -181,9 +185,10 @@ def open_lab(sandbox: Sandbox, port: int = 0, *, browser: bool = True) -> None:
                 raise DemoError(f"JupyterLab did not start: {_last_line(log)}")
             page = f"{url}lab/tree/{place.notebook.name}?token={token}"
             print(f"The quickstart notebook is open in JupyterLab at {page}")
+            print("The other lessons are beside it; README.md says what each one teaches.")
             print("Log in with its link: the sandbox plays Globus, so no account is needed.")
             print(
-                "Ctrl-C stops everything and deletes this copy of the notebook; "
+                "Ctrl-C stops everything and deletes these copies of the notebooks; "
                 "File > Download keeps it.",
                 flush=True,
             )
@@ -207,7 +212,7 @@ def execute(sandbox: Sandbox, page: Path | None = None) -> None:
         import nbformat
 
         notebook = nbformat.read(place.notebook, as_version=4)
-        failure = _run(notebook, place.notebook.parent, sandbox)
+        failure = _run(notebook, place.notebook.parent, sandbox, strict=True)
         if page is not None:
             try:
                 page.write_text(_html(notebook), encoding="utf-8")
@@ -218,13 +223,18 @@ def execute(sandbox: Sandbox, page: Path | None = None) -> None:
         raise DemoError(failure)
 
 
-def _run(notebook: Any, folder: Path, sandbox: Sandbox) -> str:
-    """Run the cells until one fails; the line that says how, or an empty text."""
+def _run(notebook: Any, folder: Path, sandbox: Sandbox, *, strict: bool = False) -> str:
+    """Run the cells until one fails; the line that says how, or an empty text.
+
+    A cell may fail that has the tag `raises-exception`, unless this is `strict`.
+    """
     from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
     resources = {"metadata": {"path": str(folder)}}
-    client = NotebookClient(notebook, timeout=CELL_SECONDS, resources=resources)
+    client = NotebookClient(
+        notebook, timeout=CELL_SECONDS, resources=resources, force_raise_errors=strict
+    )
     failure = ""
     # A kernel's own remarks, as about unencrypted messages on loopback, are no answers.
     log = folder.parent / "kernel.log"
@@ -327,8 +337,10 @@ def _place(sandbox: Sandbox) -> Iterator[Place]:
         home, work = Path(base, "home"), Path(base, "work")
         work.mkdir()
         furnish(home)
-        notebook = Path(shutil.copyfile(source, work / source.name))
-        yield Place(notebook, environment(home, sandbox.environment))
+        for file in source.parent.iterdir():
+            if file.suffix in _LESSONS:
+                shutil.copyfile(file, work / file.name)
+        yield Place(work / source.name, environment(home, sandbox.environment))
 
 
 @contextlib.contextmanager

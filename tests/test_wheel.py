@@ -51,6 +51,16 @@ def test_what_is_no_code_travels_with_it(wheel: Path) -> None:
     } <= held
 
 
+def test_every_lesson_travels_with_it(wheel: Path) -> None:
+    """Who installs a wheel has the lessons, what one of them replays, and what each one teaches."""
+    with zipfile.ZipFile(wheel) as archive:
+        held = {name for name in archive.namelist() if name.startswith("alcf_magics/notebooks/")}
+    files = [*(ROOT / "notebooks").glob("*.ipynb"), *(ROOT / "notebooks").glob("*.md")]
+    assert held == {f"alcf_magics/notebooks/{file.name}" for file in files} | {
+        "alcf_magics/notebooks/recorded.jsonl"
+    }
+
+
 def test_it_bears_the_version_of_the_package(wheel: Path) -> None:
     """The version has one source, whoever asks for it."""
     assert wheel.name.startswith(f"alcf_magics-{alcf_magics.__version__}-")

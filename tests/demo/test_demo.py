@@ -164,6 +164,9 @@ def test_lab(home: Path) -> None:
         assert open_url(url[0]) == 200
         contents = url[0].replace("/lab/tree/", "/api/contents/")
         assert open_url(contents) == 200
+        # The lessons that it leads to are in the same folder.
+        for other in ("prompting.ipynb", "recorded.jsonl", "README.md"):
+            assert open_url(contents.replace("quickstart.ipynb", other)) == 200
         rest, seconds = stop(process)
     assert process.returncode == 0
     assert rest == "The demo has stopped.\n"
