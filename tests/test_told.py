@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
 
-from alcf_magics import told as module
 from alcf_magics.told import SILENT, Plain, Told
 
 
@@ -54,7 +54,7 @@ def test_a_plain_call_says_once_what_it_waits_for_long(
 ) -> None:
     """On standard error; nothing of what is soon over."""
     now = [100.0]
-    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
     told = Plain()
     for seconds, line in [(0, "a"), (4, ""), (0, "b"), (4, "b"), (2, "b: 6 s"), (9, "c"), (9, "")]:
         now[0] += seconds

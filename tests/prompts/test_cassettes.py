@@ -348,7 +348,7 @@ def test_a_map_may_name_its_cassette(
     assert len((tmp_path / "saved.jsonl").read_text().splitlines()) == 1
     assert not (tmp_path / "other.jsonl").exists()
     with pytest.raises(RequestRefused, match="cassette is the path of a file, not int"):
-        teacher.map(["Why?"], cassette=5, **given)
+        teacher.map(["Why?"], cassette=5, **given)  # type: ignore[arg-type]
 
 
 def test_nothing_secret_and_nothing_about_the_person_is_recorded(
