@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import http.server
+import ipaddress
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -22,6 +24,22 @@ from alcf_magics.images.loading import gathered
 from support.images import file
 
 ADDRESS = "https://example.org/plot.png"
+
+
+@pytest.fixture(autouse=True)
+def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """What names stand for; no other one is known, and nobody outside is asked."""
+    known: dict[str, str] = {}
+    look_up = socket.getaddrinfo
+
+    def found(host: Any, *more: Any, **named: Any) -> Any:
+        name = host.decode() if isinstance(host, bytes) else host
+        if name in known or name.replace(".", "").isdigit() or ":" in name:
+            return look_up(known.get(name, name), *more, **named)
+        raise socket.gaierror(socket.EAI_NONAME, "not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", found)
+    return known
 
 
 def fetch(address: str = ADDRESS) -> bytes:
@@ -105,6 +123,58 @@ def test_what_clouds_tell_their_machines_is_never_read(inside: str) -> None:
     refused(ADDRESS, "which is not read")
     refused(inside, "it is not read")
     assert not route.called
+
+
+@pytest.mark.parametrize("inside", ["127.0.0.1", "10.0.0.1", "::1", "fd00::1", "0.0.0.0"])
+@respx.mock
+def test_a_name_is_judged_by_what_it_stands_for(names: dict[str, str], inside: str) -> None:
+    """A public name of an address in here: for the person who typed it, and nobody who leads."""
+    names |= {"rebound.example": inside, "web.example": "93.184.215.14"}
+    hidden = respx.get("http://rebound.example/x.png").respond(content=file())
+    leads = {"location": "http://rebound.example/x.png"}
+    respx.get("https://web.example/x.png").respond(302, headers=leads)
+    refused("https://web.example/x.png", "leads to http://rebound.example/x.png, which is not read")
+    assert not hidden.called
+    assert fetch("http://rebound.example/x.png") == file()
+
+
+@respx.mock
+def test_no_name_leads_to_what_clouds_keep(names: dict[str, str]) -> None:
+    """Neither one that was typed nor one that a server in here names."""
+    names |= {"cloud.example": "169.254.169.254", "here.example": "10.0.0.1"}
+    secret = respx.get("http://cloud.example/latest").respond(content=file())
+    refused("http://cloud.example/latest", "it is not read")
+    for inside in ("http://cloud.example/latest", "http://169.254.169.254/latest"):
+        respx.get("http://here.example/").respond(302, headers={"location": inside})
+        refused("http://here.example/", "which is not read")
+    assert not secret.called
+
+
+def test_a_name_that_changes_what_it_stands_for_gains_nothing(
+    names: dict[str, str], served: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was public when it was judged, and the one that answers is in here."""
+    whole = b"HTTP/1.0 200 OK\r\n\r\n" + file()
+    port = httpx.URL(served(lambda wire: wire.write(whole))).port
+    names["rebound.example"] = "127.0.0.1"
+
+    async def judged(url: httpx.URL) -> tuple[ipaddress.IPv4Address]:
+        return (ipaddress.IPv4Address("93.184.215.14"),)
+
+    assert fetch(f"http://rebound.example:{port}/") == file()
+    monkeypatch.setattr(fetching, "_numbers", judged)
+    refused(f"http://rebound.example:{port}/", "answered from a network that is not read")
+
+
+@respx.mock
+def test_behind_a_proxy_the_proxy_knows_the_name(
+    names: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Compute nodes may know no name of the web; none is looked up."""
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    names["example.org"] = "169.254.169.254"
+    respx.get(ADDRESS).respond(content=file())
+    assert fetch() == file()
 
 
 @pytest.mark.parametrize(
