@@ -18,6 +18,8 @@ from ..showing.times import lasting, moment
 from .families import bare, capabilities_of, family_rank, same_model
 from .models import Job, Model, Status
 
+#: Models of a table at most for their descriptions to stand below it.
+DESCRIBED = 3
 COLUMNS = ("model", "cluster", "status", "capabilities", "context window")
 JOB_COLUMNS = ("host", "job", "walltime")
 #: The columns that are typed again: model and cluster.
@@ -98,9 +100,12 @@ class Catalog:
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """What stands below the table: notices of maintenance, what could not be read, its age."""
+        """What stands below the table: of few models what they are, notices of maintenance, what
+        could not be read, its age."""
+        few = self.models if len(self.models) <= DESCRIBED else ()
+        said = dict.fromkeys(f"{m.name}: {m.description}" for m in few if m.description)
         notices = dict.fromkeys(f"{m.cluster}: {m.notice}" for m in self.models if m.notice)
-        return (*notices, *self.notes, *filter(None, [self._age()]))
+        return (*said, *notices, *self.notes, *filter(None, [self._age()]))
 
     def _age(self) -> str:
         age = time.time() - self.read_at
