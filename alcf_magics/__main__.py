@@ -38,9 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         extra = options.command  # the extras are named as the commands
         return _fail(f"{missing} is missing. Install it: pip install 'alcf-magics[{extra}]'")
     if options.command == "sandbox" and options.list:
-        width = max(map(len, SCENARIOS))
-        for name, description in SCENARIOS.items():
-            print(f"{name:{width}}  {description}")
+        from .showing.tables import text_rows
+
+        print(text_rows(list(SCENARIOS.items())))
         return 0
     build = functools.partial(
         Sandbox,

@@ -33,7 +33,7 @@ from .gateway.replaying import Replay
 from .gateway.retries import Policy
 from .gateway.rounds import Rounds
 from .gateway.sending import Sending, Wait, no_wait
-from .told import SILENT, Told
+from .told import SILENT, Plain, Told
 from .tools.toolbox import Toolbox
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ class Exchange:
         self._asking = asking
         self._begun = False
         self._draws = True
-        self._told = told
+        self._told = told = Plain() if told is SILENT else told
         self._kept = kept
         self._cassette = cassette
         self._replay = None if recorded is None else Replay(recorded)

@@ -12,10 +12,12 @@ from .gateway.chunks import Usage
 from .gateway.completions import Completion
 from .showing.display import line_html
 from .showing.tables import Cell, html_table, text_table
-from .showing.times import moment
+from .showing.times import clock, moment
 from .text import line
 
 COLUMNS = ("no", "when", "model", "prompt", "answer", "tokens in", "tokens out", "seconds", "ended")
+#: The columns that are best read in one line: when, and which model.
+UNBROKEN = (1, 2)
 #: Characters of a prompt or an answer that the table shows.
 BEGINNING = 30
 
@@ -48,7 +50,11 @@ class History(Sequence[Completion]):
         return self._completions[index]
 
     def __repr__(self) -> str:
-        return text_table(COLUMNS, self.rows()) if self else "(no prompts yet)"
+        if not self:
+            return "(no prompts yet)"
+        times = [clock(completion.started) for completion in self]
+        rows = [(no, when, *rest) for when, (no, _, *rest) in zip(times, self.rows(), strict=True)]
+        return text_table(COLUMNS, rows, UNBROKEN)
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         printer.text(repr(self))  # IPython would show a sequence as its items
@@ -59,7 +65,7 @@ class History(Sequence[Completion]):
             line_html(f"{name}: {usage.prompt_tokens or 0:,} tokens in, {_out(usage)} out")
             for name, usage in self.totals().items()
         ]
-        return html_table(COLUMNS, self.rows(), unbroken=(1, 2)) + "".join(totals)
+        return html_table(COLUMNS, self.rows(), unbroken=UNBROKEN) + "".join(totals)
 
     def rows(self) -> list[tuple[Cell, ...]]:
         """The table's rows, under COLUMNS; durations in seconds."""

@@ -6,8 +6,11 @@ live at a time, and none knows of another.
 
 from __future__ import annotations
 
+import contextlib
 import inspect
+import sys
 import threading
+import time
 import warnings
 from collections import deque
 from collections.abc import Callable
@@ -62,14 +65,39 @@ class Silent(Told):
         pass
 
 
+class Plain(Silent):
+    """For one plain call of Python's: what it waits for long, it says once, on standard error."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._since: float | None = None
+        self._said = False
+
+    def waiting(self, line: str) -> None:
+        self.waiting_for = line
+
+    def tick(self) -> None:
+        if not self.waiting_for:
+            self._since = None
+            return
+        now = time.monotonic()
+        self._since = now if self._since is None else self._since
+        if now - self._since >= PATIENCE and not self._said:
+            self._said = True
+            with contextlib.suppress(Exception):  # a script may have closed it
+                print(self.waiting_for, file=sys.stderr, flush=True)
+
+
 #: Where nobody listens.
 SILENT = Silent()
+#: Seconds of waiting of which a plain call says nothing.
+PATIENCE = 5.0
 
 
 def tell(told: Told, notice: str) -> None:
     """Tell a notice; of a plain call of Python's, where nobody listens, Python says it, once."""
     told.notice(notice)
-    if told is SILENT:
+    if isinstance(told, Silent):
         warnings.warn(notice, stacklevel=_caller())
 
 

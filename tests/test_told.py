@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import threading
+import time
 
-from alcf_magics.told import SILENT, Told
+import pytest
+
+from alcf_magics.told import SILENT, Plain, Told
 
 
 def test_a_wait_on_ones_own_thread_is_shown_at_once() -> None:
@@ -44,3 +47,18 @@ def test_nothing_piles_up_where_nobody_listens() -> None:
     SILENT.waiting("x")
     SILENT.notice("y")
     assert (SILENT.waiting_for, SILENT.notices()) == ("", [])
+
+
+def test_a_plain_call_says_once_what_it_waits_for_long(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On standard error; nothing of what is soon over."""
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    told = Plain()
+    for seconds, line in [(0, "a"), (4, ""), (0, "b"), (4, "b"), (2, "b: 6 s"), (9, "c"), (9, "")]:
+        now[0] += seconds
+        told.waiting(line)
+        told.tick()
+    assert capsys.readouterr() == ("", "b: 6 s\n")
+    assert told.notices() == []

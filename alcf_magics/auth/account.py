@@ -14,7 +14,7 @@ from typing import Any
 
 from ..errors import LOG_IN, AlcfError, LoginExpired, LoginFailed, NotLoggedIn
 from ..settings import Settings
-from ..showing.tables import html_table
+from ..showing.tables import html_table, text_rows
 from ..showing.times import moment
 from ..text import line
 from ..told import SILENT, Told
@@ -35,11 +35,10 @@ class LoginStatus:
     rows: tuple[tuple[str, str], ...]
 
     def __repr__(self) -> str:
-        width = max(len(name) for name, _ in self.rows)
-        return "\n".join(f"{name:<{width}}  {value}" for name, value in self.rows)
+        return text_rows(self.rows)
 
     def _repr_html_(self) -> str:
-        return html_table(("login", ""), self.rows)
+        return html_table(("login", ""), self.rows, unbroken=(0,))
 
 
 @dataclass(frozen=True)

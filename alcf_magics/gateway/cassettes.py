@@ -22,7 +22,7 @@ from typing import Any
 
 from ..errors import AlcfError, GatewayUnreachable, LoginExpired, NotLoggedIn, RequestRefused
 from ..text import line, words
-from ..told import SILENT, Told
+from ..told import Silent, Told
 from .answer_file import AnswerFile, cleaned, is_whole, saved
 from .calls import Call
 from .chat import ChatRequest, Message
@@ -197,6 +197,6 @@ def _without_home(text: str) -> str:
 
 
 def _tell(what: str, told: Told) -> None:
-    if told is SILENT:  # of a plain call of Python's: then Python says it
+    if isinstance(told, Silent):  # of a plain call of Python's: then Python says it
         warnings.warn(what, stacklevel=2)
     told.notice(what)

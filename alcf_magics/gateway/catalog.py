@@ -13,13 +13,17 @@ from typing import Any
 from ..errors import ModelNotFound, ModelNotReady
 from ..showing.display import CODE, line_html
 from ..showing.escaping import escaped
-from ..showing.tables import html_table, shown, text_table
+from ..showing.tables import html_table, shown, text_lines, text_table
 from ..showing.times import lasting, moment
 from .families import bare, capabilities_of, family_rank, same_model
 from .models import Job, Model, Status
 
+#: Models of a table at most for their descriptions to stand below it.
+DESCRIBED = 3
 COLUMNS = ("model", "cluster", "status", "capabilities", "context window")
 JOB_COLUMNS = ("host", "job", "walltime")
+#: The columns that are typed again: model and cluster.
+UNBROKEN = (0, 1)
 
 #: Letters of a name's beginning that may stand for it.
 LEAST_LETTERS = 3
@@ -82,7 +86,7 @@ class Catalog:
         notes = "".join(map(line_html, self.remarks))
         if not rows:
             notes = line_html(_NO_MATCH) + notes
-        return html_table(self.columns, rows, decorated, unbroken=(0, 1)) + notes
+        return html_table(self.columns, rows, decorated, UNBROKEN) + notes
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -96,9 +100,12 @@ class Catalog:
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """What stands below the table: notices of maintenance, what could not be read, its age."""
+        """What stands below the table: of few models what they are, notices of maintenance, what
+        could not be read, its age."""
+        few = self.models if len(self.models) <= DESCRIBED else ()
+        said = dict.fromkeys(f"{m.name}: {m.description}" for m in few if m.description)
         notices = dict.fromkeys(f"{m.cluster}: {m.notice}" for m in self.models if m.notice)
-        return (*notices, *self.notes, *filter(None, [self._age()]))
+        return (*said, *notices, *self.notes, *filter(None, [self._age()]))
 
     def _age(self) -> str:
         age = time.time() - self.read_at
@@ -204,11 +211,11 @@ def row_of(model: Model) -> tuple[str, str, str, str, int | None]:
 
 
 def table_text(catalog: Catalog) -> str:
-    """The table as aligned text, a line a model, and what there is to say of it."""
-    lines = [text_table(catalog.columns, [catalog._row(model) for model in catalog])]
-    if not len(catalog):
-        lines.append(f"({_NO_MATCH})")
-    return "\n".join([*lines, *catalog.remarks])
+    """The table as aligned text, and what there is to say of it."""
+    rows = [catalog._row(model) for model in catalog]
+    table = text_table(catalog.columns, rows, UNBROKEN)
+    remarks = catalog.remarks if rows else (f"({_NO_MATCH})", *catalog.remarks)
+    return "\n".join(filter(None, [table, text_lines(remarks)]))
 
 
 def _default(models: Sequence[Model], cluster: str, vision: bool) -> Model:

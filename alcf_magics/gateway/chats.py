@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import AlcfError
 from ..showing.display import line_html
+from ..showing.tables import text_lines
 from ..text import line
 from .asking import Alone, InChat, dropped_from
 from .conversations import Chat, Execution, Send, Turn, kept_by, split
@@ -58,7 +59,7 @@ class Chats(MutableMapping[str, Chat]):
         return len(self._chats)
 
     def __repr__(self) -> str:
-        return "\n".join(self._titles()) or "(no chats yet)"
+        return text_lines(self._titles()) or "(no chats yet)"
 
     def _repr_pretty_(self, printer: object, cycle: bool) -> None:
         printer.text(repr(self))  # type: ignore[attr-defined]

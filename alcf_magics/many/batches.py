@@ -51,6 +51,7 @@ LAST_LOOK = 30.0
 #: Seconds for which a gateway that fails does not end the waiting.
 PATIENCE = 900.0
 COLUMNS = ("batch", "status", "cluster", "began", "ended", "input file")
+UNBROKEN = (0,)  # its id is typed again
 
 
 class Batch:
@@ -239,13 +240,15 @@ class Batches(Sequence[Batch]):
         return self._batches[index]
 
     def __repr__(self) -> str:
-        return text_table(COLUMNS, self._rows()) if self else "(no batches)"
+        return text_table(COLUMNS, self._rows(), UNBROKEN) if self else "(no batches)"
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         printer.text(repr(self))  # IPython would show a sequence as its items
 
     def _repr_html_(self) -> str:
-        return html_table(COLUMNS, self._rows(), unbroken=(0,)) if self else line_html(repr(self))
+        return (
+            html_table(COLUMNS, self._rows(), unbroken=UNBROKEN) if self else line_html(repr(self))
+        )
 
     def _rows(self) -> list[tuple[Cell, ...]]:
         known = [batch._known for batch in self]

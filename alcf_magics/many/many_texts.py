@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .batches import Batch, Batches
     from .maps import Map
     from .plan import Estimate
+    from .questions import Asked
     from .results import Results
 
 
@@ -51,7 +52,9 @@ class ManyTexts:
         format: str | None = None,
         schema: Any = None,
         fallback: str | Sequence[str] = (),
+        wait: float | None = None,
         save: str | Path | None = None,
+        cassette: str | Path | None = None,
         fresh: bool = False,
         in_flight: int = IN_FLIGHT,
         progress: bool = True,
@@ -63,6 +66,7 @@ class ManyTexts:
         list of dicts with a template in `prompt`: "Classify: {{abstract}}", columns by name. The
         rest is as in `ask`. One that fails is an error in its place. `save` is a file that each
         answer is added to as it comes; what it holds already is not asked again, unless `fresh`.
+        It goes before a `cassette`, and `wait` is for how long they wait together.
         An interrupt carries what came as `.results`, which is also `last_map`. Nothing of it is in
         the history. Raises UsageError for data and a template that do not go together.
         """
@@ -71,7 +75,7 @@ class ManyTexts:
             data,
             prompt,
             asked=(model, cluster, system, format, schema, fallback, parameters),
-            manner=(in_flight, save, fresh, progress),
+            manner=(in_flight, save, fresh, progress, wait, cassette),
         ).run()
 
     async def amap(
@@ -85,7 +89,9 @@ class ManyTexts:
         format: str | None = None,
         schema: Any = None,
         fallback: str | Sequence[str] = (),
+        wait: float | None = None,
         save: str | Path | None = None,
+        cassette: str | Path | None = None,
         fresh: bool = False,
         in_flight: int = IN_FLIGHT,
         progress: bool = True,
@@ -96,13 +102,20 @@ class ManyTexts:
             data,
             prompt,
             asked=(model, cluster, system, format, schema, fallback, parameters),
-            manner=(in_flight, save, fresh, progress),
+            manner=(in_flight, save, fresh, progress, wait, cassette),
         ).arun()
 
-    def _map(self, data: Any, prompt: str | None, **given: Any) -> Map:
-        from .maps import map_of
+    def _map(self, data: Any, prompt: str | None, *, asked: Asked, manner: tuple[Any, ...]) -> Map:
+        from .maps import Manner, map_of
 
-        found = map_of(cast("Session", self), self._connection, data, prompt, **given)
+        found = map_of(
+            cast("Session", self),
+            self._connection,
+            data,
+            prompt,
+            asked=asked,
+            manner=Manner(*manner),
+        )
         self.last_map = found.results
         return found
 

@@ -52,14 +52,16 @@ NOT_ASKED = AlcfError("This prompt was not asked yet.", "Ask what is missing: .r
 class Manner:
     """How it is gone about: how many at a time, what is kept where, whether progress is shown.
 
-    `cassette` counts where nothing is said of `save`.
+    `wait` is for how many minutes a model is waited for, None as the settings have it. `cassette`
+    counts where nothing is said of `save`.
     """
 
     in_flight: int
-    save: str | Path | None
-    fresh: bool
-    shown: bool
-    cassette: Cassette | None = None
+    save: str | Path | None = None
+    fresh: bool = False
+    shown: bool = True
+    wait: float | None = None
+    cassette: str | Path | None = None
 
 
 class Map:
@@ -69,15 +71,20 @@ class Map:
     """
 
     def __init__(
-        self, connection: Connection, rows: Rows, question: Question, manner: Manner
+        self,
+        connection: Connection,
+        rows: Rows,
+        question: Question,
+        manner: Manner,
+        cassette: Cassette | None = None,
     ) -> None:
         self._connection = connection
         self._rows = rows
         self._question = question
         self._manner = manner
         self._items: list[Item] = [NOT_ASKED] * len(rows)
-        self._cassette = manner.cassette if manner.save is None else None
-        self._file = self._cassette.file if self._cassette is not None else None
+        self._cassette = cassette
+        self._file = cassette.file if cassette is not None else None
         if manner.save is not None:
             self._file = AnswerFile(manner.save)
         self._keys = [] if self._file is None else list(keys_of(rows, question))
@@ -179,7 +186,7 @@ class Map:
             places, request_for = self._question.places(self._told)
         if self._cassette is not None:
             self._cassette = self._cassette.ready()
-        self._course = Course(places, request_for, self._connection.waiting())
+        self._course = Course(places, request_for, self._connection.waiting(self._manner.wait))
         self._gateway, self._policy = self._connection.gateway, self._connection.policy
         self._told_of_batches(count)
         self._say_notices()
@@ -329,32 +336,30 @@ def map_of(
     template: str | None,
     *,
     asked: Asked,
-    manner: tuple[int, str | Path | None, bool, bool],
+    manner: Manner,
 ) -> Map:
-    """A map as `Session.map` is given it, `manner` as Manner has it.
+    """A map as `Session.map` is given it.
 
     Raises UsageError, RequestRefused, TypeError.
     """
-    checked = _checked(Manner(*manner))
-    if checked.save is None:
-        checked = replace(checked, cassette=session.cassette(fresh=checked.fresh))
+    _check(manner)
+    cassette = session.cassette(manner.cassette, manner.fresh) if manner.save is None else None
     rows = rows_of(data, template)
-    return Map(connection, rows, question_of(session, asked), checked)
+    return Map(connection, rows, question_of(session, asked), manner, cassette)
 
 
-def _checked(manner: Manner) -> Manner:
-    """The same, if it can be gone about so. Raises UsageError."""
+def _check(manner: Manner) -> None:
+    """Whether it can be gone about so. Raises UsageError."""
     count, save = manner.in_flight, manner.save
     wrong = ""
     if not isinstance(count, Integral) or isinstance(count, bool) or not 1 <= count <= MOST:
         wrong = f"in_flight is a whole number from 1 to {MOST:,}, not {count!r:.60}."
     elif not (save is None or isinstance(save, str | os.PathLike)):
         wrong = f"save is the path of a file, not {type(save).__name__}."
-    if not wrong:
-        return manner
-    from .misuse import UsageError
+    if wrong:
+        from .misuse import UsageError
 
-    raise UsageError(wrong, "Nothing was sent.")
+        raise UsageError(wrong, "Nothing was sent.")
 
 
 def _as_a_batch(question: Question, rows: Rows, course: Course) -> str:

@@ -10,7 +10,7 @@ from ..errors import AlcfError
 from ..gateway.chunks import Usage
 from ..gateway.completions import Completion
 from ..showing.display import line_html
-from ..showing.tables import Cell, html_table, text_table
+from ..showing.tables import Cell, html_table, text_lines, text_table
 from ..text import line
 
 Item = Completion | AlcfError
@@ -105,7 +105,7 @@ class Results(Sequence[Item]):
     # How it looks
 
     def __repr__(self) -> str:
-        return "\n".join([text_table(COLUMNS, self._rows()), self._about])
+        return "\n".join([text_table(COLUMNS, self._rows()), text_lines([self._about])])
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         printer.text(repr(self))  # IPython would show a sequence as its items

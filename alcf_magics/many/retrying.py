@@ -44,7 +44,7 @@ def again_by(session: Session, connection: Connection) -> Again:
     return again
 
 
-_MANNER = Manner(IN_FLIGHT, save=None, fresh=False, shown=True)
+_MANNER = Manner(IN_FLIGHT)
 
 
 def _alike(answers: Answers, places: list[int]) -> list[list[tuple[int, ChatRequest]]]:

@@ -1,9 +1,10 @@
 """What the page says of a widget while the kernel is busy with the cell that shows it.
 
 ipywidgets hears of it when the cell has ended, or on a thread beside it, depending on the kernel
-and on the front end. Here it is heard at once, as far as the kernel has it: ipykernel 7.4 asks a
-comm which thread is to read a message, ipykernel 6 keeps messages in a queue. Neither is promised
-anywhere: what cannot be heard is as if it had not been said yet.
+and on the front end (JupyterLab asks ipykernel 7 for such a thread). Here it is heard at once, as
+far as the kernel has it: ipykernel 7.4 asks a comm which thread is to read a message, ipykernel 6
+keeps messages in a queue. Neither is promised anywhere: what cannot be heard is as if it had not
+been said yet.
 """
 
 from __future__ import annotations

@@ -36,8 +36,10 @@ class ModelUnavailable(Exception):
 
 def cache_folder() -> Path:
     """Where the model is kept: in the user's cache folder."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "alcf_magics"
+    base = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    if not base.is_absolute():  # as its specification has it
+        base = Path(os.path.expanduser("~"), ".cache")  # noqa: PTH111  (raises without a home)
+    return base / "alcf_magics"
 
 
 def model_file(folder: Path | None = None, say: Callable[[str], None] = print) -> Path:
@@ -47,15 +49,15 @@ def model_file(folder: Path | None = None, say: Callable[[str], None] = print) -
     Of two processes one fetches, and the other waits. A file that is not whole never has the name.
     """
     path = (folder or cache_folder()) / f"{NAME}.gguf"
-    if is_whole(path):
-        return path
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with _lock(path.with_suffix(".lock"), say):
-            if not is_whole(path):
-                _fetch(path, say)
-    except OSError as error:
-        raise ModelUnavailable(f"it cannot be kept in {path.parent}: {error.strerror}") from None
+        if not is_whole(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with _lock(path.with_suffix(".lock"), say):
+                if not is_whole(path):
+                    _fetch(path, say)
+    except (OSError, NotImplementedError) as error:  # the second: a file system without locks
+        wrong = getattr(error, "strerror", None) or str(error) or "it has no locks"
+        raise ModelUnavailable(f"it cannot be kept in {path.parent}: {wrong}") from None
     return path
 
 

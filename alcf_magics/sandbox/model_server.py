@@ -19,8 +19,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import IO
 
-CONTEXT = 4096
-"""Tokens of prompt and answer together; a longer prompt is refused with status 400."""
+CONTEXT = 8192
+"""Tokens of prompt and answer together, as the model was trained for and the table of models says;
+a longer prompt is refused with status 400."""
 ANSWER = 512
 """Tokens of an answer whose request names no limit: a small model may repeat itself for ever."""
 

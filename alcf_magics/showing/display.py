@@ -97,4 +97,4 @@ def _verbatim(text: str) -> str:
 
 def line_html(text: str) -> str:
     """A small grey line. It is never typeset: no `$` in it is mathematics."""
-    return f'<div role="status" aria-live="polite" style="{GREY}">{escaped(text)}</div>'
+    return f'<div role="status" aria-live="polite" style="{GREY};{_WRAP}">{escaped(text)}</div>'

@@ -15,6 +15,7 @@ import pytest
 from alcf_magics import Chat, Session
 from alcf_magics.sandbox import Sandbox
 from alcf_magics.sandbox.model_file import NAME
+from alcf_magics.sandbox.model_server import CONTEXT
 from support.downloads import user_cache
 from support.logins import log_in
 from support.shell import Shell
@@ -44,6 +45,16 @@ def test_the_real_model_answers_under_its_name_alone(sandbox: Sandbox) -> None:
     assert f"-m {NAME}" in first
     places = [model.place for model in session.catalog()]
     assert [place for place in places if NAME.lower() in place.lower()] == [f"metis:{NAME}"]
+
+
+def test_its_window_is_what_the_table_says(sandbox: Sandbox, model_url: str) -> None:
+    """The server is started for as many tokens as the table has; the label stands below it."""
+    found = Session().catalog().select(NAME)
+    [served] = httpx.get(f"{model_url}/models").json()["data"]
+    assert found[0].capabilities.context_window == CONTEXT == served["meta"]["n_ctx_train"]
+    assert f"{NAME}: a real model on this machine: small, and its facts are often wrong" in repr(
+        found
+    )
 
 
 def test_the_real_model_follows_a_schema_and_remembers_a_chat(sandbox: Sandbox) -> None:

@@ -147,6 +147,15 @@ def test_the_text_table_is_aligned_and_says_when_it_is_empty() -> None:
     assert "no model matches" in repr(TWO.select("zzz"))
 
 
+def test_of_few_models_it_is_said_what_they_are() -> None:
+    """Below the table, each name once; a long table has no room for it."""
+    described = [replace(model, description="small") for model in catalog(a=("m", "n"), b=("m",))]
+    few = Catalog(tuple(described))
+    assert repr(few).endswith("m: small\nn: small")
+    assert few._repr_html_().count("small") == 2
+    assert "small" not in repr(Catalog((*described, *described)))
+
+
 def test_to_pandas_gives_the_same_rows() -> None:
     """The frame has the table's columns, live first."""
     frame = TWO.to_pandas()

@@ -346,6 +346,62 @@ def test_a_cold_model_that_nobody_waits_for_ends_a_map(session: Session, sandbox
     assert asked(sandbox) == []
 
 
+def test_a_map_may_say_how_long_it_waits(session: Session, sandbox: Sandbox) -> None:
+    """As `ask` may, before the setting; what is no number is said before anything is sent."""
+    sandbox.scenario, sandbox.load_seconds = "cold_start", 1.0
+    with pytest.raises(ModelNotReady, match="--start"):
+        session.map(["a"], model=COLD, wait=0)
+    with pytest.raises(RequestRefused, match="wait is a number, 0 or more, not 'long'"):
+        session.map(["a"], model=COLD, wait="long")  # type: ignore[arg-type]
+    assert asked(sandbox) == []
+    session.choose(wait=0)
+    assert anyio.run(lambda: session.amap(["a"], model=COLD, wait=1)).failed == []
+
+
+# Where its prompts go
+
+
+def places(sandbox: Sandbox) -> list[str]:
+    """The clusters that prompts came to, in their order."""
+    return [r.path.split("/")[2] for r in sandbox.requests if r.path.endswith("/chat/completions")]
+
+
+def test_a_map_moves_to_another_place_of_the_model_once(session: Session, sandbox: Sandbox) -> None:
+    """What the first prompt finds out serves those after it; that is told once."""
+    sandbox.scenario = "offline_upstream"
+    results = session.map(["a", "b", "c", "d"], model="openai/gpt-oss-120b", in_flight=1)
+    assert [one.cluster for one in results if isinstance(one, Completion)] == ["metis"] * 4
+    assert places(sandbox) == ["sophia", *["metis"] * 4]
+
+
+def test_a_map_of_many_at_a_time_moves_and_tells_it_once(
+    session: Session, sandbox: Sandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each that was on its way is answered elsewhere; the line stands once."""
+    sandbox.scenario = "offline_upstream"
+    results = session.map(list("abcdefgh"), model="openai/gpt-oss-120b", in_flight=8)
+    assert [one.cluster for one in results if isinstance(one, Completion)] == ["metis"] * 8
+    assert capsys.readouterr().out.count("Asked gpt-oss-120b on metis instead.") == 1
+
+
+def test_a_map_leaves_no_named_cluster(session: Session, sandbox: Sandbox) -> None:
+    """Its errors say where the model is live."""
+    sandbox.scenario = "maintenance"
+    results = session.map(["a", "b"], model=COLD, wait=0)
+    assert len(results.failed) == 2
+    assert all("-m metis:gpt-oss-120b" in str(one) for one in results)
+    assert set(places(sandbox)) <= {"sophia"}
+
+
+def test_a_fallback_answers_a_map(session: Session, sandbox: Sandbox) -> None:
+    """Another model is asked only where it is named; the answers say which one it was."""
+    results = session.map(["a", "b"], model="DeepSeek-R1", fallback="gpt-oss-120b")
+    assert [one.model for one in results if isinstance(one, Completion)] == ["gpt-oss-120b"] * 2
+    assert {one.asked for one in results if isinstance(one, Completion)} == {"DeepSeek-R1"}
+    with pytest.raises(RequestRefused, match="fallback"):
+        session.map(["a"], model=MODEL, fallback=5)  # type: ignore[arg-type]
+
+
 # Interrupts, the twin, and what is told
 
 

@@ -501,6 +501,22 @@ def test_a_long_answer_grows_in_pieces_and_ends_as_one(ready: Kernel, sandbox: S
     assert output["metadata"]["alcf_magics"]["finish_reason"] == "stop"
 
 
+def test_reasoning_that_is_opened_while_it_comes_stays_open(
+    ready: Kernel, sandbox: Sandbox
+) -> None:
+    """The page's word for it arrives while the kernel is busy with the cell, and counts."""
+    sandbox.reasoning, sandbox.answer = ["First ", "think. "] * 10, ["The ", "answer. "] * 10
+    sandbox.pace, sandbox.burst = 0.05, 2
+    run = ready.start_cell("%%alcf\nhello", answer="")
+    run.wait_for(lambda messages: "think" in str(ready.widgets), 10)
+    ready.set_widget(ready.find_widget("AccordionModel"), selected_index=0)
+    cell = run.wait(20)
+    (output,) = cell.outputs
+    assert "<details open><summary>Reasoning</summary>" in output["data"]["text/html"]
+    ready.settle()
+    assert ready.run("1 + 1").text == "2"
+
+
 def test_reasoning_is_folded_and_apart(ready: Kernel, sandbox: Sandbox) -> None:
     """Live in a block of its own, then folded in front of the answer, and never in its text."""
     sandbox.reasoning, sandbox.answer = ["First ", "think. "] * 20, ["The ", "answer. "] * 30

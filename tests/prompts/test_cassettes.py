@@ -330,6 +330,27 @@ def test_a_map_records_and_replays(
         student.map(["Why?", "How?"], **given)
 
 
+def test_a_map_may_name_its_cassette(
+    teacher: Session, lesson: Path, tmp_path: Path, sandbox: Sandbox
+) -> None:
+    """As `ask` may: for this call, before the setting and behind `save`; an empty one is none."""
+    given: dict[str, Any] = {"model": MODEL, "progress": False}
+    teacher.choose(cassette=str(tmp_path / "other.jsonl"))
+    teacher.map(["Why?", "When?"], cassette=lesson, **given)
+    assert all(one.recorded for one in came(teacher.map(["Why?"], cassette=lesson, **given)))
+    assert teacher.ask("When?", MODEL, cassette=lesson).recorded
+    assert asked(sandbox) == 2
+    teacher.map(["Why?"], cassette=lesson, fresh=True, **given)
+    teacher.map(["Why?"], cassette="", **given)
+    teacher.map(["Why?"], cassette=lesson, save=tmp_path / "saved.jsonl", **given)
+    assert asked(sandbox) == 5
+    assert len(lesson.read_text().splitlines()) == 3
+    assert len((tmp_path / "saved.jsonl").read_text().splitlines()) == 1
+    assert not (tmp_path / "other.jsonl").exists()
+    with pytest.raises(RequestRefused, match="cassette is the path of a file, not int"):
+        teacher.map(["Why?"], cassette=5, **given)  # type: ignore[arg-type]
+
+
 def test_nothing_secret_and_nothing_about_the_person_is_recorded(
     teacher: Session, lesson: Path, home: Path, sandbox: Sandbox
 ) -> None:

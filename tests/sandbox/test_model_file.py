@@ -6,6 +6,7 @@ import hashlib
 import shutil
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
@@ -94,6 +95,79 @@ def test_a_cache_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ModelUnavailable, match="cannot be kept"):
         model_file(tmp_path / "file" / "cache", lambda line: None)
+
+
+@pytest.mark.parametrize("error", [PermissionError(13, "Permission denied"), NotImplementedError()])
+def test_a_cache_that_cannot_be_read_or_locked_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """A folder of somebody else's, a file system without locks: one line."""
+
+    def fails(*_: object) -> bool:
+        raise error
+
+    monkeypatch.setattr(files, "is_whole" if isinstance(error, OSError) else "_lock", fails)
+    with pytest.raises(ModelUnavailable, match="cannot be kept in"):
+        model_file(tmp_path, lambda line: None)
+
+
+def test_a_relative_cache_is_none(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
+    """As the specification of XDG_CACHE_HOME has it."""
+    monkeypatch.setenv("XDG_CACHE_HOME", "cache")
+    assert files.cache_folder() == home / ".cache" / "alcf_magics"
+
+
+#: What stands in pip's place in a process of its own: it says that it runs, and takes its time.
+UNPACKING = """
+import sys, time
+from pathlib import Path
+target = Path(sys.argv[1])
+target.mkdir()
+(target / "m.gguf").write_bytes(sys.argv[2].encode()[:4])
+with open(sys.argv[3], "a") as log: log.write("ran ")
+time.sleep(float(sys.argv[4]))
+(target / "m.gguf").write_bytes(sys.argv[2].encode())
+"""
+FETCHING = """
+import hashlib, sys
+from pathlib import Path
+from alcf_magics.sandbox import model_file as files
+code, content, folder, seconds = sys.argv[1:]
+files.SIZE, files.SHA256 = len(content), hashlib.sha256(content.encode()).hexdigest()
+files._command = lambda target: [
+    sys.executable, "-c", code, str(target), content, folder + "/ran", seconds
+]
+assert files.model_file(Path(folder)).read_text() == content
+"""
+
+
+def fetching(folder: Path, seconds: float) -> subprocess.Popen[str]:
+    """A process that fetches the file, which takes so long."""
+    arguments = [UNPACKING, CONTENT.decode(), str(folder), str(seconds)]
+    command = [sys.executable, "-c", FETCHING, *arguments]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+def test_of_two_processes_one_fetches(tmp_path: Path) -> None:
+    """The other one waits, and has the file then, too."""
+    with fetching(tmp_path, 0.5) as one, fetching(tmp_path, 0.5) as other:
+        said = [one.communicate()[0], other.communicate()[0]]
+    assert (one.returncode, other.returncode) == (0, 0)
+    assert (tmp_path / "ran").read_text() == "ran "
+    assert sorted("Fetching" in text for text in said) == [False, True]
+
+
+def test_a_process_that_is_killed_half_way_stops_nobody(tmp_path: Path, small: list[Path]) -> None:
+    """The next one fetches the whole, and nothing half has the file's name."""
+    with fetching(tmp_path, 1) as process:
+        while not (tmp_path / "ran").exists():
+            time.sleep(0.01)
+        process.kill()
+    assert list(tmp_path.glob("fetching-*"))
+    assert not list(tmp_path.glob("*.gguf"))
+    assert model_file(tmp_path, lambda line: None).read_bytes() == CONTENT
+    assert not list(tmp_path.glob("fetching-*"))
+    assert len(small) == 1
 
 
 def test_where_llama_cpp_is_missing_the_sandbox_runs_without(
