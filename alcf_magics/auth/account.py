@@ -38,7 +38,7 @@ class LoginStatus:
         return text_rows(self.rows)
 
     def _repr_html_(self) -> str:
-        return html_table(("login", ""), self.rows)
+        return html_table(("login", ""), self.rows, unbroken=(0,))
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,8 @@ Cell = str | int | float | None
 PAGE_EMS = 50.0
 PADDING_EMS = 1.0
 LETTER_EMS = 0.57
+#: Letters of a long word that are kept together, where a page is narrower than that.
+LEAST_KEPT = 24
 
 
 def text_table(
@@ -116,7 +118,7 @@ def _breaking(columns: Sequence[Column]) -> list[str]:
 
 
 def _style(column: Column, size: int) -> str:
-    least = size if column.whole else min(size, column.word)
+    least = size if column.whole else min(size, column.word, LEAST_KEPT)
     anywhere = ";overflow-wrap:anywhere" if column.long or column.word > size else ""
     return f"{anywhere};min-width:{least * LETTER_EMS:.1f}em"
 
