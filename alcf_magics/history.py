@@ -16,8 +16,10 @@ from .showing.times import clock, moment
 from .text import line
 
 COLUMNS = ("no", "when", "model", "prompt", "answer", "tokens in", "tokens out", "seconds", "ended")
-#: The columns that are best read in one line: when, and which model.
+#: The columns that are best read in one line: when, and on a page also which model. In a terminal
+#: its name would leave no room for prompt and answer.
 UNBROKEN = (1, 2)
+UNBROKEN_TEXT = (1,)
 #: Characters of a prompt or an answer that the table shows.
 BEGINNING = 30
 
@@ -54,7 +56,7 @@ class History(Sequence[Completion]):
             return "(no prompts yet)"
         times = [clock(completion.started) for completion in self]
         rows = [(no, when, *rest) for when, (no, _, *rest) in zip(times, self.rows(), strict=True)]
-        return text_table(COLUMNS, rows, UNBROKEN)
+        return text_table(COLUMNS, rows, UNBROKEN_TEXT)
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         printer.text(repr(self))  # IPython would show a sequence as its items

@@ -74,8 +74,7 @@ TABLE: Mapping[str, Scenario] = MappingProxyType(
             "Every model of the first cluster is still starting.", cold="starting"
         ),
         "cold_start": Scenario(
-            "The first cluster's chat models are offline; one that is asked for is queued, "
-            "starting, and live three seconds later.",
+            "Chat models of the first cluster are offline; one asked for is live in 3 s.",
             cold="offline",
             load_seconds=3.0,
             cache_seconds=0.5,
@@ -100,8 +99,7 @@ TABLE: Mapping[str, Scenario] = MappingProxyType(
             "The gateway cannot reach Globus to check tokens.", refuse="all", refusal=GLOBUS_OUTAGE
         ),
         "maintenance": Scenario(
-            "The first cluster is under maintenance, with a notice; another serves some of its "
-            "models.",
+            "The first cluster is under maintenance; another serves some of its models.",
             maintenance=True,
         ),
         "jobs_unreadable": Scenario(
@@ -143,7 +141,7 @@ TABLE: Mapping[str, Scenario] = MappingProxyType(
             failures=2,
         ),
         "dead_upstream": Scenario(
-            "The first cluster's model servers cannot be reached, though its jobs are live.",
+            "The first cluster's servers cannot be reached, though its jobs are live.",
             fault="down",
             fails_on_first=True,
         ),
