@@ -195,7 +195,7 @@ class InChat(Alone):
                 f"turn {len(self._chat) + 1}",
                 *_fullness(self._turn(completion), window),
                 *_not_sent(self._left_out),
-                *dropped(self._dropped),
+                *dropped(self._dropped, self._chat.name),
                 *self._changed,
             ]
         )
@@ -232,16 +232,19 @@ def _fullness(turn: Turn, window: int | None) -> list[str]:
     return [f"window {share} full ({turn.tokens:,} of {window:,} tokens)"]
 
 
-def dropped(count: int, where: str = "") -> list[str]:
-    """How many turns were dropped, in words; nothing for none."""
+def dropped(count: int, chat: str, where: str = "") -> list[str]:
+    """How many turns of a chat were dropped, and what brings them back; nothing for none."""
     if not count:
         return []
-    turns = f"{count} turn{'' if count == 1 else 's'}"
-    return [f"{turns}{where} dropped (undo() brings {'it' if count == 1 else 'them'} back)"]
+    turns, them = ("1 turn", "it") if count == 1 else (f"{count} turns", "them")
+    undo = f"session().chats[{line(chat)!r}].undo()"
+    return [f"{turns}{where} dropped ({undo} brings {them} back)"]
 
 
 def dropped_from(chats: Iterable[Chat], execution: Execution | None) -> list[str]:
     """Drop the turns that an execution's cell has in chats, and what came after; in words."""
     return [
-        words for chat in chats for words in dropped(chat.drop(execution), f" of {line(chat.name)}")
+        words
+        for chat in chats
+        for words in dropped(chat.drop(execution), chat.name, f" of {line(chat.name)}")
     ]

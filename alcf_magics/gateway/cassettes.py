@@ -98,7 +98,8 @@ class Cassette:
         if self.fresh or not isinstance(error, NotLoggedIn | LoginExpired | GatewayUnreachable):
             return
         if self.name not in error.what:
-            error.what = f"This prompt is not recorded in {self.name}. {error.what}"
+            where = self.name if self.file.path.exists() else f"{self.name}: there is no such file"
+            error.what = f"This prompt is not recorded in {where}. {error.what}"
             error.args = (error.what, error.next_step)
 
 

@@ -44,6 +44,7 @@ class LocalSandbox:
         # Some 100 tokens a second: who tries it out wants to see an answer stream.
         real = os.environ.get("ALCF_SANDBOX_MODEL") or None  # the demo sets it
         sandbox = Sandbox(scenario, **{"pace": 0.2, "model_server": real, **options})
+        sandbox.cold_seconds = 30.0  # as at ALCF
         sandbox.start()
         self._enter(sandbox)
         try:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from dataclasses import replace
-from keyword import iskeyword
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
@@ -27,6 +26,7 @@ from .options import (
     check_format,
     check_login,
     check_models,
+    check_out,
     check_tools,
     login_parser,
     logout_parser,
@@ -172,8 +172,7 @@ class AlcfMagics(Magics):
             raise UsageError(
                 "The prompt is empty: write it behind %alcf, or below the %%alcf line."
             )
-        if options.out and (not options.out.isidentifier() or iskeyword(options.out)):
-            raise UsageError(f"--out {options.out}: not a name for a variable (try: --out answer)")
+        check_out(options)
         check_format(options)
         check_tools(options)
         check_chat(options)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING
 
 from IPython.core.error import UsageError
 
-from ..errors import ModelNotFound, ModelNotReady
+from ..errors import (
+    GatewayUnreachable,
+    LoginExpired,
+    ModelNotFound,
+    ModelNotReady,
+    NotLoggedIn,
+)
 from .arguments import Help
 from .spelling import nearest, straightened
 
@@ -18,6 +23,8 @@ if TYPE_CHECKING:
 
 #: Options of any text: a line that begins with one and goes on may well be a prompt.
 _OF_ANY_TEXT = frozenset({"-s", "-f"})
+#: What keeps the catalog from being read.
+_UNREAD = (NotLoggedIn, LoginExpired, GatewayUnreachable)
 _AS_TEXT = "To send it as it is, put -- in front of the prompt: %alcf -- …"
 
 
@@ -82,7 +89,8 @@ def _is_options(parser: Parser, line: str) -> bool:
 def check_model(parser: Parser, session: Session, line: str, rest: str, told: Told) -> None:
     """Refuse a prompt that is nothing but the name of a model or cluster, or that and options.
 
-    Raises UsageError, and what reading the catalog raises.
+    Raises UsageError, and what reading the catalog raises; but where nobody can read it, nothing:
+    the prompt may be recorded, and else says that itself.
     """
     word, _, more = rest.partition(" ")
     name = word.strip("'\"").rstrip(":,")
@@ -92,9 +100,12 @@ def check_model(parser: Parser, session: Session, line: str, rest: str, told: To
         ("model", "-m", name, ""),
         ("cluster", "--cluster", "", name),
     ):
-        with contextlib.suppress(ModelNotFound, ModelNotReady):
+        try:
             session.resolve(model, cluster, told=told)
-            raise UsageError(
-                f"{name} is the name of a {what}, and would be sent: type {option} {name}. "
-                f"{_AS_TEXT}"
-            )
+        except _UNREAD:
+            return
+        except (ModelNotFound, ModelNotReady):
+            continue
+        raise UsageError(
+            f"{name} is the name of a {what}, and would be sent: type {option} {name}. {_AS_TEXT}"
+        )

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import builtins
 import sys
+from keyword import iskeyword
 from typing import Any
 
 from IPython.core.error import UsageError
@@ -66,6 +68,15 @@ def minutes_to_wait(options: argparse.Namespace) -> float | None:
         raise UsageError("--wait and --no-wait do not go together")
     minutes: float | None = 0.0 if options.no_wait else options.wait
     return minutes
+
+
+def check_out(options: argparse.Namespace) -> None:
+    """A name that a variable can have, and that nothing of Python's has."""
+    name = options.out
+    if name and (not name.isidentifier() or iskeyword(name)):
+        raise UsageError(f"--out {name}: not a name for a variable (try: --out answer)")
+    if hasattr(builtins, name):
+        raise UsageError(f"--out {name}: that is Python's own {name} (try: --out answer)")
 
 
 def check_format(options: argparse.Namespace) -> None:

@@ -70,6 +70,7 @@ class Settings:
     def be_lifelike(self) -> None:
         """Answer as one sees it at ALCF: a short wait, some reasoning, then token by token."""
         self.first_token_seconds, self.reasons_unasked, self.burst = 0.4, True, 1
+        self.cold_seconds = 30.0
 
     @property
     def scenario(self) -> str:

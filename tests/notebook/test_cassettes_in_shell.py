@@ -57,6 +57,29 @@ def test_run_all_of_a_recorded_notebook_asks_nothing(
     assert "recorded" not in shell.run("%%alcf\nWhy?").html
 
 
+def test_a_line_of_one_word_replays_without_a_login(
+    shell: Shell, in_sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """Whether the word is a model's name cannot be known then, and need not be."""
+    shell.run(f"%config AlcfMagics.cassette = {str(tmp_path / 'lesson.jsonl')!r}")
+    assert shell.run("%alcf Hello").status == "ok"
+    shell.run("%alcf_logout")
+    cell = shell.run("%alcf Hello")
+    assert cell.status == "ok", cell.said
+    assert "recorded 20" in cell.html
+    assert "not recorded in" in shell.run("%alcf Goodbye").error_text
+    assert asked(in_sandbox) == 1
+
+
+def test_a_file_that_is_not_there_is_said(fresh_shell: Shell, tmp_path: Path) -> None:
+    """The commonest fault of a class: it does not lie beside the notebook."""
+    file = tmp_path / "lesson.json"
+    fresh_shell.run(f"%config AlcfMagics.cassette = {str(file)!r}")
+    assert "lesson.json: there is no such file" in fresh_shell.run("%%alcf\nWhy?").error_text
+    file.write_text("")
+    assert "no such file" not in fresh_shell.run("%%alcf\nWhy?").error_text
+
+
 def test_without_a_login_and_a_network(
     fresh_shell: Shell, in_sandbox: Sandbox, tmp_path: Path
 ) -> None:

@@ -150,6 +150,7 @@ def test_a_cell_that_stood_alone_starts_anew(shell: Shell, brief: Sandbox) -> No
     cell = shell.run(f"%%alcf {MODEL}\nONE", id="a")
     assert sent(brief) == ["ONE"]
     assert "2 turns of chat 1 dropped" in cell.html
+    assert "session().chats[&#x27;chat 1&#x27;].undo() brings them back" in cell.html
     shell.run("%%alcf -c\ntwo", id="b")
     assert sent(brief) == ["ONE", "Yes.", "two"]
     assert asked("chat 2") == ["ONE", "two"]

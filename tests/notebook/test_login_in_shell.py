@@ -471,6 +471,14 @@ def test_logging_out_revokes_and_removes(shell: Shell, in_sandbox: Sandbox, home
     assert "not logged in" in shell.run("%alcf_logout --all").text
 
 
+def test_a_model_of_a_sandbox_in_the_kernel_is_asked_for_as_at_alcf(shell: Shell) -> None:
+    """One that is offline is not refused for taking its time, at the first call or later."""
+    shell.run("%alcf_login --sandbox")
+    for _ in range(2):
+        assert "Asked for argonne/AuroraGPT-7B" in shell.run("%alcf_models --start AuroraGPT").said
+    shell.run("%alcf_logout")
+
+
 def test_a_sandbox_leaves_a_login_alone(shell: Shell, in_sandbox: Sandbox, home: Path) -> None:
     """--sandbox starts, is asked and shown in force; logging out brings the old login back."""
     before = tokens(home).read_bytes()

@@ -141,6 +141,7 @@ def test_settings_come_from_the_environment(
         ("%%alcf --format yaml\nhi", "'markdown', 'text', 'json', 'code'"),
         ("%%alcf --out 1x\nhi", "not a name for a variable"),
         ("%%alcf --out class\nhi", "not a name for a variable"),
+        ("%%alcf --out print\nhi", "that is Python's own print"),
         ("%%alcf --next-cell\nhi", "--next-cell goes with --format code"),
         ("%%alcf -m\nhi", "expected one argument"),
         ("%%alcf -m -t 1\nhi", "expected one argument, not -t"),
