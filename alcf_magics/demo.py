@@ -189,7 +189,7 @@ def open_lab(sandbox: Sandbox, port: int = 0, *, browser: bool = True) -> None:
             print("Log in with its link: the sandbox plays Globus, so no account is needed.")
             print(
                 "Ctrl-C stops everything and deletes these copies of the notebooks; "
-                "File > Download keeps it.",
+                "File > Download keeps them.",
                 flush=True,
             )
             # Opened from here, so that it is the person's own browser with their own home.

@@ -119,6 +119,18 @@ def test_every_setting_is_documented() -> None:
     assert [name for name in options if not is_written(name)] == []
 
 
+def test_every_module_has_its_room() -> None:
+    """CONTRIBUTING names each module; the sandbox's, which stands alone, has none of its own."""
+    rooms = Page(ROOT / ".github/CONTRIBUTING.md").text
+    modules = [
+        path
+        for path in (ROOT / "alcf_magics").rglob("*.py")
+        if path.stem != "__init__" and path.parent.name != "sandbox"
+    ]
+    assert len(modules) > 100
+    assert [path.name for path in modules if f"`{path.stem}`" not in rooms] == []
+
+
 # Cells
 
 #: What a page takes for granted: its reader's own data.

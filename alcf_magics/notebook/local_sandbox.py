@@ -33,6 +33,7 @@ class LocalSandbox:
         """
         try:
             from ..sandbox import SCENARIOS, Sandbox
+            from ..sandbox.settings import COLD_SECONDS
         except ImportError as error:
             raise GatewayError(
                 f"The sandbox is not installed ({error.name} is missing).",
@@ -44,7 +45,7 @@ class LocalSandbox:
         # Some 100 tokens a second: who tries it out wants to see an answer stream.
         real = os.environ.get("ALCF_SANDBOX_MODEL") or None  # the demo sets it
         sandbox = Sandbox(scenario, **{"pace": 0.2, "model_server": real, **options})
-        sandbox.cold_seconds = 30.0  # as at ALCF
+        sandbox.cold_seconds = COLD_SECONDS
         sandbox.start()
         self._enter(sandbox)
         try:

@@ -9,6 +9,8 @@ from .tokens import Identity
 
 Script = str | Sequence[str]
 VALIDATIONS = ("current", "strict")
+#: Seconds of silence before a cold model's error at the real gateway.
+COLD_SECONDS = 30.0
 
 
 class Settings:
@@ -51,7 +53,7 @@ class Settings:
         #: Seconds between two bursts of events, and events in one burst.
         self.pace = pace
         self.burst = 20
-        #: Seconds of silence before a cold model's error; 30 at the real gateway.
+        #: Seconds of silence before a cold model's error; see COLD_SECONDS.
         self.cold_seconds = 0.3
         #: Seconds that a batch waits before it runs, and that each of its lines takes at least.
         self.batch_seconds = 0.2
@@ -70,7 +72,7 @@ class Settings:
     def be_lifelike(self) -> None:
         """Answer as one sees it at ALCF: a short wait, some reasoning, then token by token."""
         self.first_token_seconds, self.reasons_unasked, self.burst = 0.4, True, 1
-        self.cold_seconds = 30.0
+        self.cold_seconds = COLD_SECONDS
 
     @property
     def scenario(self) -> str:
